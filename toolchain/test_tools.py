@@ -1,0 +1,69 @@
+"""What only the tests need: a browser, storage and broker as Azure's, a linter and a parser, and Kubernetes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolchain import azurite, browser, gobuild, mosquitto, npm
+from toolchain.context import Taken
+from toolchain.kubernetes import cluster
+
+if TYPE_CHECKING:
+    from toolchain.context import Context
+    from toolchain.report import Step
+
+LINTER = "actionlint"
+
+
+def provide(context: Context) -> None:
+    """Find or provide it all, one line for each.
+
+    Raises:
+        ToolchainError: If something cannot be had.
+    """
+    report = context.report
+    context.cache.prepare()
+    with context.cache.lock(lambda text: report.line("", text)):
+        for name, ensure in (
+            (browser.NAME, browser.ensure),
+            ("Azurite", _azurite),
+            ("Power Query", _power_query),
+            ("Linter", _linter),
+            (cluster.NAME, _cluster),
+            (mosquitto.NAME, mosquitto.ensure),
+        ):
+            with report.step(name) as step:
+                found = ensure(context, step)
+            report.line(found.name, found.line)
+
+
+def linter(context: Context) -> Path | None:
+    """Return the program that checks workflows: the one on PATH, else the one that was built; None without either."""
+    tools = gobuild.built(context, (gobuild.ACTIONLINT,))
+    path = shutil.which(LINTER, path=context.environ.get("PATH"))
+    return Path(path) if path is not None else tools / LINTER if tools is not None else None
+
+
+def _linter(context: Context, step: Step) -> Taken:
+    path = shutil.which(LINTER, path=context.environ.get("PATH"))
+    if path is not None:
+        return Taken("Linter", f"{path}: the system's")
+    gobuild.build(context, step, (gobuild.ACTIONLINT,))
+    return Taken("Linter", f"{LINTER} {gobuild.ACTIONLINT.version(context)}: built from Go modules")
+
+
+def _azurite(context: Context, step: Step) -> Taken:
+    return Taken("Azurite", f"{azurite.install(context, step).name}: from npm's packages")
+
+
+def _power_query(context: Context, step: Step) -> Taken:
+    return Taken("Power Query", f"{npm.install(context, step, 'powerquery', 'the parser').name}: from npm's packages")
+
+
+def _cluster(context: Context, step: Step) -> Taken:
+    if not cluster.possible(context):
+        return Taken(cluster.NAME, "none: it takes root on Linux; the tests that need it are skipped")
+    # Never one of the user's, which KUBECONFIG may name: tests make and break what they like.
+    return cluster.ensure_ours(context, step)
