@@ -1,0 +1,22 @@
+"""Names of registries and images, as the manifest and the stack's configuration take them."""
+
+from typing import Annotated
+
+from manifest.fields import matching
+
+HOST = r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?::[0-9]{1,5})?"
+_REPOSITORY = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
+Registry = Annotated[
+    str,
+    matching(
+        rf"{HOST}(?:/{_REPOSITORY})*",
+        'a registry as in "localhost:5050" or "registry.example.com/team", without a scheme and in lower case',
+    ),
+]
+ImageName = Annotated[
+    str,
+    matching(
+        rf"(?:{HOST}/)?{_REPOSITORY}(?:/{_REPOSITORY})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?",
+        'an image as in "python:3.11-slim"',
+    ),
+]

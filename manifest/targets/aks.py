@@ -1,0 +1,169 @@
+"""The target `aks`: a Deployment on Azure Kubernetes Service, or on any other Kubernetes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge, Gt, Le
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, field_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
+from manifest.fields import Checked, Memory, Version, matching, mebibytes, refusal
+from manifest.targets.base import Target
+
+MOST_REPLICAS = 1000
+
+Namespace = Annotated[
+    str,
+    matching(
+        "[a-z0-9](?=[a-z0-9-]{0,62}$)(?:-?[a-z0-9])*",
+        "at most 63 lower-case letters, digits and single hyphens, beginning and ending with a letter or digit",
+    ),
+]
+HostName = Annotated[
+    str,
+    matching(
+        r"(?=.{4,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+",
+        'a host\'s name as in "iris.example.com"',
+    ),
+]
+Digest = Annotated[str, matching("sha256:[0-9a-f]{64}", 'an image\'s digest as in "sha256:..."')]
+Cpu = Annotated[float, Ge(0.01), Le(256)]
+_Count = Annotated[int, Ge(1), Le(MOST_REPLICAS)]
+
+
+class Replicas(Checked):
+    """How many pods there are: as many as `min`, or between both, by the load."""
+
+    min: _Count = Field(default=2, description="At least so many.")
+    max: Annotated[int, Ge(1), Le(MOST_REPLICAS)] | None = Field(
+        default=None, description="At most so many; with it, they follow the load. Default: always `min`."
+    )
+    cpu: Annotated[int, Ge(1), Le(100)] = Field(
+        default=70, description="The load that is aimed at, in percent of the processors that a pod asks for."
+    )
+
+    @field_validator("max", mode="after")
+    @classmethod
+    def _not_below_min(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and value < info.data.get("min", 1):
+            raise refusal(f"must be at least `min`, {info.data['min']}, not {value}")
+        return value
+
+    @property
+    def autoscaled(self) -> bool:
+        """Whether their number follows the load."""
+        return self.max is not None and self.max > self.min
+
+
+class Earlier(Checked):
+    """The version that was deployed before, by its image: what serves goes on as it is."""
+
+    version: Version = Field(description="Its version.")
+    digest: Digest = Field(description="Its image's digest; `slipway status --json` shows that of what is deployed.")
+
+
+class Canary(Checked):
+    """A version beside an earlier one, with a share of the requests."""
+
+    from_: Earlier = Field(alias="from", description="The earlier version, which has all other requests.")
+    weight: Annotated[int, Ge(1), Le(99)] = Field(default=10, description="The share of this version, in percent.")
+
+
+class Shadow(Checked):
+    """A version beside an earlier one, with copies of the requests; its answers reach nobody."""
+
+    from_: Earlier = Field(alias="from", description="The earlier version, which answers.")
+
+
+@dataclass(frozen=True, slots=True)
+class _OrNumber:
+    """Takes `3` for `{min: 3}`: always so many."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(_long_form, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [handler(schema), {"type": "integer", "minimum": 1, "maximum": MOST_REPLICAS}]}
+
+
+def _long_form(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return value
+    if not 1 <= value <= MOST_REPLICAS:
+        raise refusal(f"must be from 1 to {MOST_REPLICAS}, not {value}; a service that is not wanted is removed")
+    return {"min": value}
+
+
+class AksTarget(Target):
+    """A Deployment with a Service on a Kubernetes cluster."""
+
+    kind: ClassVar[Literal["aks"]] = "aks"
+
+    cpu: Cpu = Field(default=1, description="Processors that each pod asks for; it may use twice as many.")
+    memory: Memory = Field(default="1Gi", description="Memory that each pod has, for example 512Mi or 2Gi.")
+    gpu: Annotated[int, Gt(0), Le(16)] | None = Field(
+        default=None, description="NVIDIA graphics processors of each pod."
+    )
+    spot: bool = Field(
+        default=False, description="May run on nodes that Azure takes away at any time, at a lower price."
+    )
+    replicas: Annotated[Replicas, _OrNumber()] = Field(
+        default=Replicas(), description="How many pods: a number, or `min` and `max`."
+    )
+    spread: bool = Field(default=True, description="Spread the pods over zones and nodes.")
+    namespace: Namespace | None = Field(default=None, description="The namespace. Default: the environment's.")
+    host: HostName | None = Field(
+        default=None, description="The name that it answers at with HTTPS, by the environment's Gateway or Ingress."
+    )
+    auth: Literal["key", "entra", "none"] = Field(
+        default="key",
+        description="Who may ask: who has a key, who has a token of Microsoft Entra, or, inside the cluster only, "
+        "everybody.",
+    )
+    rotate: Annotated[int, Ge(0), Le(1_000_000)] = Field(
+        default=0, description="Add 1 to replace a key: the secondary at odd numbers, the primary at even ones."
+    )
+    egress: Literal["internet", "any", "none"] = Field(
+        default="internet",
+        description="Whom pods may call: addresses outside of private networks, all, or nobody but the DNS.",
+    )
+    startup_seconds: Annotated[int, Ge(10), Le(3600)] = Field(
+        default=600, description="How long a pod may take until the model is ready."
+    )
+    rollout: Literal["rolling"] = Field(
+        default="rolling", description="How a change gets there: pod by pod, each new one ready before an old one goes."
+    )
+
+    canary: Canary | None = Field(default=None, description="Give this version a share of the requests first.")
+    shadow: Shadow | None = Field(
+        default=None, description="Give this version copies of the requests first; needs a Gateway and `host`."
+    )
+
+    @field_validator("shadow", mode="after")
+    @classmethod
+    def _one_way_to_try(cls, value: Shadow | None, info: ValidationInfo) -> Shadow | None:
+        if value and info.data.get("canary"):
+            raise refusal("canary and shadow exclude each other; keep one")
+        if value and info.data.get("host", "") is None:
+            raise refusal("needs `host`: requests are copied by the Gateway that leads it")
+        return value
+
+    @property
+    def earlier(self) -> Earlier | None:
+        """The version that this one is tried beside; None where it is the only one."""
+        tried = self.canary or self.shadow
+        return tried.from_ if tried else None
+
+    @property
+    def memory_mib(self) -> int:
+        """The memory in MiB."""
+        return mebibytes(self.memory)
+
+    def claims(self, model: str) -> Mapping[str, int | str]:
+        """Return the host, where one is given."""
+        del model
+        return {"host": self.host} if self.host else {}
