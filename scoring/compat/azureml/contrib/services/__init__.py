@@ -1,0 +1,1 @@
+"""The older name of `azureml_inference_server_http.api`."""

@@ -1,0 +1,1 @@
+"""Requests and responses for scripts that want all of HTTP."""

@@ -1,0 +1,121 @@
+"""Messages on the wire: what their topics say, which scores are alerts, and what is sent of them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+import zlib
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import orjson
+
+from scoring.edge.store import Message, Rank
+
+if TYPE_CHECKING:
+    from scoring.edge.twin import Tuning
+
+SCORES, ALERTS, ERRORS = "scores", "alerts", "errors"
+MESSAGE_ID, CORRELATION_ID = "$.mid", "$.cid"
+# Of an input's system properties these go on; the others are the hub's, and made anew.
+_KEPT = {MESSAGE_ID, CORRELATION_ID, "$.ct", "$.ce"}
+# What IoT Hub takes as a message's id.
+_ID = re.compile(r"[A-Za-z0-9\-:.+%_#*?!(),=@$']{1,128}")
+# A property is part of the topic, which may have 64 KiB.
+_LONGEST_ERROR = 512
+_INPUT_PARTS = 7
+_HASHES = 2**32
+
+
+def from_topic(topic: str, body: bytes) -> Message:
+    """Make a message of what came.
+
+    Args:
+        topic: `devices/DEVICE/modules/MODULE/inputs/INPUT/PROPERTIES`.
+        body: Its body.
+    """
+    parts = topic.split("/", _INPUT_PARTS - 1)
+    properties: dict[str, str] = {}
+    for pair in parts[_INPUT_PARTS - 1].split("&") if len(parts) == _INPUT_PARTS else ():
+        name, _, value = pair.partition("=")
+        if name := unquote(name):
+            properties[name] = unquote(value)
+    properties = {name: value for name, value in properties.items() if not name.startswith("$.") or name in _KEPT}
+    # Made where there is none, so that what is scored twice after a crash is sent with the same id.
+    message_id = properties.get(MESSAGE_ID) or str(uuid.uuid4())
+    return Message(message_id, unquote(parts[_INPUT_PARTS - 2]), properties, body, Rank.INPUT)
+
+
+def scored(message: Message, answer: bytes, tuning: Tuning, score_path: str, about: dict[str, str]) -> Message | None:
+    """Make a result of a message that was scored.
+
+    Args:
+        message: What was scored.
+        answer: What run() returned, as JSON.
+        tuning: The threshold, and the share to be sent.
+        score_path: Where in the answer the score is.
+        about: Properties that every result has.
+
+    Returns:
+        The result; None for one that is not to be sent.
+    """
+    score = highest(answer, score_path) if tuning.threshold is not None else None
+    is_alert = score is not None and tuning.threshold is not None and score >= tuning.threshold
+    # By its id, so that a message that is scored again meets the same fate.
+    if not is_alert and zlib.crc32(message.id.encode()) >= tuning.sampling * _HASHES:
+        return None
+    output, rank = (ALERTS, Rank.ALERT) if is_alert else (SCORES, Rank.TELEMETRY)
+    return _result(message, output, rank, answer, {**about, "alert": "true" if is_alert else "false"})
+
+
+def failed(message: Message, status: int, error: str, about: dict[str, str]) -> Message:
+    """Make a result of a message that could not be scored: the message itself, with the reason.
+
+    Args:
+        message: What could not be scored.
+        status: The HTTP status that a request would have been answered with.
+        error: The reason.
+        about: Properties that every result has.
+    """
+    reason = {**about, "alert": "false", "status": str(status), "error": error[:_LONGEST_ERROR]}
+    return _result(message, ERRORS, Rank.TELEMETRY, message.body, reason)
+
+
+def _result(message: Message, output: str, rank: Rank, body: bytes, properties: dict[str, str]) -> Message:
+    kept = {name: value for name, value in message.properties.items() if name not in _KEPT}
+    kind = {"$.ct": message.properties.get("$.ct", "")} if output == ERRORS else {"$.ct": "application/json"}
+    system = {CORRELATION_ID: message.properties.get(CORRELATION_ID) or message.id, "$.ce": "utf-8", **kind}
+    own_id = f"{properties['model']}:{message.id}"
+    if not _ID.fullmatch(own_id):
+        own_id = hashlib.sha256(own_id.encode()).hexdigest()
+    return Message(own_id, output, {**kept, **properties, **system, MESSAGE_ID: own_id}, body, rank)
+
+
+def highest(answer: bytes, path: str) -> float | None:
+    """Find the highest score in an answer.
+
+    Args:
+        answer: JSON.
+        path: Names of keys, with dots between; lists on the way are looked through.
+
+    Returns:
+        The score; None where there is no number.
+    """
+    try:
+        value = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        return None
+    found = list(_numbers(value, path.split(".")))
+    return max(found) if found else None
+
+
+def _numbers(value: Any, keys: list[str]) -> Any:
+    if isinstance(value, list):
+        for one in value:
+            yield from _numbers(one, keys)
+    elif isinstance(value, dict):
+        if keys and keys[0] in value:
+            yield from _numbers(value[keys[0]], keys[1:])
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield value
