@@ -1,0 +1,3 @@
+"""Our own provider plugin `slipway`: the few resources that no official provider has."""
+
+VERSION = "0.1.0"
