@@ -1,0 +1,206 @@
+"""AksService: a model as a Deployment with a Service on Kubernetes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+from components.access_keys import AccessKeys
+from components.kubernetes import network, versions, workload
+from components.kubernetes.monitor import monitor
+from components.kubernetes.place import Place
+from components.kubernetes.pods import KEYS_DIR, Contents, template
+from components.kubernetes.secrets import keys_secret, variables_secret
+from components.service_variables import ServiceVariables, body_limit, service_variables
+
+if TYPE_CHECKING:
+    from components.azure import Platform
+    from components.kubernetes import Cluster
+    from components.project import Project
+    from components.promoted_image import PromotedImage
+    from components.scoring_image import ScoringImage
+    from manifest import AksTarget, Model
+    from manifest.targets.aks import Replicas
+
+
+class AksService(pulumi.ComponentResource):
+    """The objects of one model on a cluster.
+
+    Attributes:
+        endpoint: Where it answers.
+        outputs: What the stack exports of it.
+    """
+
+    endpoint: pulumi.Output[str]
+    outputs: dict[str, Any]
+
+    def __init__(
+        self,
+        model: Model,
+        target: AksTarget,
+        image: ScoringImage | PromotedImage,
+        *,
+        project: Project,
+        cluster: Cluster,
+        platform: Platform | None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Register the objects.
+
+        Args:
+            model: The model as the manifest has it.
+            target: What its manifest entry asks for here.
+            image: The image to run.
+            project: The checkout and its stack.
+            cluster: The cluster.
+            platform: What the stack has in Azure, if it has anything there.
+            opts: Pulumi's options.
+
+        Raises:
+            pulumi.RunError: Manifest and configuration do not go together.
+        """
+        super().__init__("slipway:index:AksService", model.name, None, opts)
+        self._model, self._target, self._platform = model, target, platform
+        self._environment, self._settings = project.environment, project.environment.kubernetes
+        self._refuse()
+        earlier = target.earlier
+        serving = earlier.version if earlier else model.version
+        place = Place(cluster, cluster.namespace(target.namespace), model.name, serving, self)
+        beside = versions.tried(place, target, model.version)
+        after: list[pulumi.Resource] = []
+        keys = None
+        if target.auth == "key":
+            own = AccessKeys(f"{model.name}-aks", rotate=target.rotate, opts=pulumi.ResourceOptions(parent=self))
+            after.append(keys_secret(place, own))
+            keys = f"{place.name}-keys"
+        collector = cluster.collector(place.namespace) if model.scoring.collect else None
+        variables = self._variables(collects_by_identity=collector is not None)
+        secret = variables_secret(place, variables.secret) if variables.secret else None
+        built = Contents(
+            image=image.ref,
+            plain=variables.plain,
+            account=collector or place.namespace.account,
+            secret=secret.metadata.apply(lambda found: found.name or "") if secret else None,
+            secret_names=tuple(sorted(variables.secret)),
+            keys=keys,
+            has_identity=collector is not None,
+        )
+        if earlier and beside:
+            known = pulumi.Output.concat(project.repository, f"/models/{model.name}@{earlier.digest}")
+            stable, tried = self._shares()
+            self._run(place, replace(built, image=known), stable, after)
+            self._run(beside, built, tried, after)
+            canary = {"canary": self._told(beside, stable, tried)} if target.canary else {"shadow": model.version}
+        else:
+            self._run(place, built, target.replicas, after)
+            canary = {}
+        if target.replicas.min > 1 or target.replicas.autoscaled:
+            workload.disruption_budget(place)
+        network.policy(place, target.egress)
+        self.endpoint = self._reached(place, beside, cluster)
+        if self._settings.monitor:
+            monitor(place, keys)
+        # Without the keys: Pulumi's debug log has a stack's outputs as they are. AccessKeys has them in the state.
+        self.outputs = {
+            "endpoint": self.endpoint,
+            "namespace": place.namespace.name,
+            "deployment": place.name,
+            "service": self._settings.service,
+            "auth": target.auth,
+            **canary,
+        }
+        self.register_outputs({"endpoint": self.endpoint})
+
+    def _refuse(self) -> None:
+        """Refuse what each of manifest and configuration may say, but not both."""
+        target, settings, where = self._target, self._settings, f"model {self._model.name}: aks"
+        if target.host and not (settings.gateway or settings.ingress):
+            raise pulumi.RunError(
+                f"{where}: `host` needs slipway:kubernetes with `gateway: {{name, namespace}}` or `ingress: {{class}}` "
+                "(docs/kubernetes.md)."
+            )
+        if target.auth == "none" and (target.host or settings.service != "ClusterIP"):
+            raise pulumi.RunError(
+                f"{where}: `auth: none` lets everybody ask, and is for inside the cluster only: without `host`, and "
+                "with slipway:kubernetes.service ClusterIP. Else use auth: key or entra."
+            )
+        if target.auth == "entra" and self._environment.entra is None:
+            raise pulumi.RunError(f"{where}: `auth: entra` needs slipway:entra with `tenant` and `audience`.")
+        if target.shadow and not settings.gateway:
+            raise pulumi.RunError(
+                f"{where}: `shadow` needs slipway:kubernetes.gateway: nothing else copies requests. "
+                "`canary` needs none."
+            )
+        collect = self._environment.collect
+        if self._model.scoring.collect and collect and (collect.to == "volume" or collect.to.startswith("/")):
+            raise pulumi.RunError(
+                f"{where}: slipway:collect to {collect.to} would be lost with each pod; collect to blob storage, as in "
+                "abfs://CONTAINER/PATH, or to `none`."
+            )
+        if settings.service != "ClusterIP" and not settings.internal:
+            pulumi.log.warn(
+                f"{self._model.name}: on aks with service {settings.service}, keys and data go over the net openly; "
+                "`host` with a Gateway or an Ingress speaks HTTPS."
+            )
+
+    def _run(self, place: Place, contents: Contents, replicas: Replicas, after: list[pulumi.Resource]) -> None:
+        """Run the pods of one version."""
+        pods = template(place, self._target, contents, self._settings)
+        workload.deployment(place, self._target, replicas, pods, after)
+        if replicas.autoscaled:
+            workload.autoscaler(place, replicas)
+
+    def _shares(self) -> tuple[Replicas, Replicas]:
+        """How many pods each of two versions has."""
+        target = self._target
+        if target.canary is None:
+            return target.replicas, target.replicas
+        by_gateway = versions.by_gateway(target, self._settings)
+        return versions.shares(target.replicas, target.canary.weight, by_gateway=by_gateway)
+
+    def _told(self, beside: Place, stable: Replicas, canary: Replicas) -> dict[str, Any]:
+        """Say how requests are shared; return it for the outputs."""
+        by_gateway = versions.by_gateway(self._target, self._settings)
+        share = versions.tell(beside, self._target, stable, canary, by_gateway=by_gateway)
+        return {"version": beside.version, "percent": share, "by": "gateway" if by_gateway else "replicas"}
+
+    def _variables(self, *, collects_by_identity: bool) -> ServiceVariables:
+        """The container's environment, and what of it is secret."""
+        model, environment, platform = self._model, self._environment, self._platform
+        storage: dict[str, pulumi.Input[str]] = {}
+        if collects_by_identity and platform and platform.collector:
+            storage = {
+                "AZURE_STORAGE_ACCOUNT_NAME": platform.storage.name,
+                "AZURE_CLIENT_ID": platform.collector.client_id,
+            }
+        found = service_variables(model, environment, storage=storage)
+        found.plain.update(body_limit(model, self._target.memory_mib))
+        if (
+            model.scoring.telemetry
+            and platform
+            and not (environment.telemetry or environment.insights_connection_string)
+        ):
+            found.secret["APPLICATIONINSIGHTS_CONNECTION_STRING"] = platform.insights_connection_string
+        # Said, so that a key that is missing stops the service, instead of opening it.
+        found.plain["SLIPWAY_AUTH"] = self._target.auth
+        if self._target.auth == "key":
+            found.plain["SLIPWAY_KEYS_DIR"] = KEYS_DIR
+        elif self._target.auth == "entra" and environment.entra:
+            found.plain.update(environment.entra.variables)
+        return found
+
+    def _reached(self, place: Place, beside: Place | None, cluster: Cluster) -> pulumi.Output[str]:
+        """Make the model's ways in; return the address that callers use."""
+        settings, host = self._settings, self._target.host
+        # A canary has its share of the Service too; a shadow answers nobody.
+        selector = place.own if self._target.shadow else place.selector
+        service = network.service(place, settings, selector=selector)
+        if not host:
+            return network.endpoint(service, place, settings, settings.node or cluster.host)
+        if settings.gateway:
+            network.route(place, host, settings.gateway, versions.rule(place, self._target, beside))
+        elif settings.ingress:
+            network.ingress(place, host, settings.ingress)
+        return pulumi.Output.from_input(f"https://{host}")

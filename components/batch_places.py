@@ -1,0 +1,42 @@
+"""Where a batch target reads and writes on Azure: containers of the stack's own storage, or storage elsewhere."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+INPUTS, OUTPUTS = "inputs", "outputs"
+# A container without an account is the stack's own.
+_OWN = re.compile(r"(?:abfss?|az)://([a-z0-9](?:-?[a-z0-9]){2,62})(?:/.*)?")
+
+
+@dataclass(frozen=True)
+class CloudPlace:
+    """A place in a storage.
+
+    Attributes:
+        url: Its address.
+        container: The container of the stack's storage that it is in; None where it is elsewhere.
+    """
+
+    url: str
+    container: str | None
+
+
+def cloud_place(given: str, container: str) -> CloudPlace:
+    """Return where a place of the manifest is on Azure.
+
+    Args:
+        given: A URL, or a path in a container of the stack's storage.
+        container: Which.
+
+    Raises:
+        ValueError: It is a path that can only be one on this machine.
+    """
+    if "://" in given:
+        own = _OWN.fullmatch(given)
+        return CloudPlace(given, own[1] if own else None)
+    path = given.removeprefix("./").strip("/")
+    if given.startswith(("/", "~")) or ".." in given.split("/"):
+        raise ValueError(f"{given} is a place on a machine, where a pool's nodes are not")
+    return CloudPlace(f"abfs://{container}/{path}", container)

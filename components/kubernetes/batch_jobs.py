@@ -1,0 +1,124 @@
+"""ClusterBatch: a model's batch jobs on Kubernetes: what they are told, and those that start by themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+from pulumi_kubernetes import batch, meta
+
+from jobs.engine import Job
+from jobs.kubernetes_job import LATER, scheduled_job
+from manifest.serving import in_bytes
+
+if TYPE_CHECKING:
+    from components.kubernetes import Cluster
+    from components.project import Project
+    from components.promoted_image import PromotedImage
+    from components.scoring_image import ScoringImage
+    from manifest import BatchTarget, Model
+
+
+class ClusterBatch(pulumi.ComponentResource):
+    """Nothing runs before there is a job; with a schedule there is a CronJob.
+
+    Attributes:
+        outputs: What the stack exports of it.
+    """
+
+    outputs: dict[str, Any]
+
+    def __init__(
+        self,
+        model: Model,
+        target: BatchTarget,
+        image: ScoringImage | PromotedImage,
+        *,
+        project: Project,
+        cluster: Cluster,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Register the schedule.
+
+        Args:
+            model: The model as the manifest has it.
+            target: What its manifest entry asks for here.
+            image: The image to run.
+            project: The checkout and its stack.
+            cluster: The cluster.
+            opts: Pulumi's options.
+        """
+        super().__init__("slipway:index:ClusterBatch", model.name, None, opts)
+        settings = project.environment.kubernetes
+        namespace = cluster.namespace(None)
+        self.outputs = {
+            "engine": "kubernetes",
+            "image": image.ref,
+            "version": model.version,
+            "input": target.input,
+            "output": target.output,
+            "settings": target.variables(),
+            "arguments": list(target.arguments),
+            "environment": {},
+            "tasks": target.tasks,
+            "taskBytes": in_bytes(target.task_bytes),
+            "mostTasks": target.most_tasks,
+            "taskRetries": target.task_retries,
+            "parallel": target.at_once,
+            "cpu": target.cpu,
+            "memoryMib": target.memory_mib,
+            "schedule": target.schedule,
+            "namespace": namespace.name,
+            "kubeconfig": settings.kubeconfig,
+            "context": cluster.outputs["context"] or None,
+            "cluster": target.cluster.settings() if target.cluster else {},
+            "pullSecret": settings.pull_secret,
+            "nodeSelector": dict(settings.node_selector),
+        }
+        if target.schedule:
+            self._start_by_itself(target.schedule, model, target, image, cluster)
+        self.register_outputs({})
+
+    def _start_by_itself(
+        self,
+        schedule: str,
+        model: Model,
+        target: BatchTarget,
+        image: ScoringImage | PromotedImage,
+        cluster: Cluster,
+    ) -> None:
+        namespace = cluster.namespace(None)
+        name = model.name if namespace.is_own else f"{cluster.instance}-{model.name}"
+        owner = f"{pulumi.get_project()}/{pulumi.get_stack()}"
+        plain = {key: value for key, value in self.outputs.items() if key != "image"}
+
+        def template(ref: str) -> Any:
+            job = Job(
+                id=LATER,
+                model=model.name,
+                version=model.version,
+                image=ref,
+                input=str(target.input),
+                output=f"{str(target.output).rstrip('/')}/{LATER}",
+                # Nobody looks at the input before: as many as run at once.
+                tasks=target.tasks or target.at_once,
+                settings=target.variables(),
+                arguments=tuple(target.arguments),
+            )
+            return scheduled_job(job, plain, owner)
+
+        batch.v1.CronJob(
+            model.name,
+            metadata=meta.v1.ObjectMetaArgs(name=name, namespace=namespace.name),
+            spec=batch.v1.CronJobSpecArgs(
+                schedule=schedule,
+                time_zone="Etc/UTC",
+                # One that is late is started within the hour; one that takes long is not overtaken.
+                starting_deadline_seconds=3600,
+                concurrency_policy="Forbid",
+                successful_jobs_history_limit=10,
+                failed_jobs_history_limit=10,
+                job_template=image.ref.apply(template),
+            ),
+            opts=cluster.options(parent=self, depends_on=namespace.after),
+        )

@@ -1,0 +1,107 @@
+"""ModelRegistry: each model's version, registered before its image is built; bound to its bytes from then on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+from manifest import content
+from manifest.listing import model_digest
+from registry import DEFAULT_LOCATION, RegistryError, bytes_of, context_folder, open_registry
+from registry.progress import every
+
+if TYPE_CHECKING:
+    from components.project import Project
+    from manifest import Model
+    from registry.fetch import Progress
+
+_TYPE = "slipway:index:RegisteredModel"
+_SECONDS = 5.0
+
+
+class RegisteredModel(pulumi.CustomResource):
+    """One version in the registry.
+
+    Attributes:
+        digest: Of its bytes; known before they are fetched.
+    """
+
+    digest: str
+
+    def __init__(self, model: Model, *, project: Project, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Register the version.
+
+        Args:
+            model: The model as the manifest has it.
+            project: The checkout and its stack.
+            opts: Pulumi's options.
+        """
+        self.digest = model_digest(model, project.root)
+        inputs: dict[str, Any] = {
+            "name": model.name,
+            "version": model.version,
+            "digest": self.digest,
+            "registry": project.environment.model_registry or DEFAULT_LOCATION,
+            "framework": model.framework,
+            "description": model.description,
+            "tags": dict(model.tags) or None,
+            "data": model.lineage.data,
+            "metrics": dict(model.lineage.metrics) or None,
+            **_place(model),
+        }
+        super().__init__(_TYPE, model.name, {name: one for name, one in inputs.items() if one is not None}, opts)
+
+
+def _place(model: Model) -> dict[str, Any]:
+    if model.source:
+        return {"url": model.source.url, "sha256": model.source.sha256}
+    if model.model_path != ".":
+        return {"path": model.path}
+    return {"path": model.path, "exclude": sorted(content.scoring_files(model))}
+
+
+def source_folder(model: Model) -> str | None:
+    """Return where the bytes of a model that comes from elsewhere will be, relative to the project's folder."""
+    return context_folder(model.source.url, model.source.sha256) if model.source else None
+
+
+def fetched_before(model: Model, project: Project) -> pulumi.ResourceHookBinding | None:
+    """Return what has a model's bytes there before its image is built; None where they are in the repository.
+
+    A preview and an unchanged image fetch nothing.
+    """
+    if model.source is None:
+        return None
+
+    async def fetch(args: pulumi.ResourceHookArgs) -> None:
+        del args
+        loop = asyncio.get_running_loop()
+
+        def show(line: str) -> None:
+            loop.call_soon_threadsafe(lambda: pulumi.log.info(f"{model.name}: {line}", ephemeral=True))
+
+        # A download would hold up everything else that the program does.
+        await asyncio.to_thread(_fetch, model, project, every(_SECONDS, show))
+
+    hook = pulumi.ResourceHook(f"fetch-{model.name}", fetch)
+    return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])
+
+
+def _fetch(model: Model, project: Project, progress: Progress) -> None:
+    if model.source is None:
+        return
+    try:
+        registry = open_registry(project.environment.model_registry, project.root)
+        there = registry.get(model.name, model.version)
+        same = there is not None and there.digest == f"sha256:{model.source.sha256}"
+        bytes_of(
+            model.source.url,
+            model.source.sha256,
+            project.root,
+            registered=(registry, there) if there and same else None,
+            progress=progress,
+        )
+    except RegistryError as error:
+        raise pulumi.RunError(str(error)) from None
