@@ -1,0 +1,1 @@
+"""The `slipway` command: deploys, asks and removes what models.yaml lists."""

@@ -1,0 +1,90 @@
+"""What a failed image build printed, from the engine's event log.
+
+docker-build passes a build's output on as passing status lines, and its error names only the command that
+failed. The lines of that command, a script's traceback among them, are what a user needs to see, and what failed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_BUILD = "docker-build:index:Image"
+_KINDS = {
+    _BUILD: "image",
+    "docker:index/remoteImage:RemoteImage": "pulling the image",
+    "docker:index/container:Container": "container",
+}
+# BuildKit's plain progress: `#11 0.071 text` is a step's output, `#11 ERROR: …` its failure.
+_OUTPUT = re.compile(r"#(\d+) \d+\.\d+ ?(.*)")
+_FAILURE = re.compile(r"#(\d+) ERROR: ")
+
+
+@dataclass(frozen=True)
+class FailedBuild:
+    """One image that was not built: the resource's name, and what the failed step printed, without its times."""
+
+    name: str
+    lines: tuple[str, ...]
+
+
+def failed_builds(event_log: Path) -> list[FailedBuild]:
+    """Return the image builds that failed in one run of the engine, in the order of their failures.
+
+    Args:
+        event_log: The file that `pulumi up --event-log` wrote; a missing or cut-off one is read as far as it goes.
+    """
+    output: dict[str, dict[str, list[str]]] = {}
+    # Resource to the step that failed; "" where the build's last lines, which say so, came too late for the log.
+    failed: dict[str, str] = {}
+    for urn, text, severity in _diagnostics(event_log):
+        if _BUILD not in urn:
+            continue
+        if severity == "error":
+            failed.setdefault(urn, "")
+        for line in text.splitlines():
+            if match := _OUTPUT.fullmatch(line):
+                output.setdefault(urn, {}).setdefault(match[1], []).append(match[2])
+            elif match := _FAILURE.match(line):
+                failed[urn] = failed.get(urn) or match[1]
+    return [FailedBuild(urn.rpartition("::")[2], _lines(output.get(urn, {}), step)) for urn, step in failed.items()]
+
+
+def failures(event_log: Path) -> list[str]:
+    """Return what failed in one run of the engine, as `iris (image)`, in the order of the failures.
+
+    Args:
+        event_log: As for `failed_builds`.
+    """
+    failed = {urn: _KINDS.get(_type(urn)) for urn, _, severity in _diagnostics(event_log) if severity == "error"}
+    # What is of none of these kinds, as the stack itself, only repeats it.
+    return [f"{urn.rpartition('::')[2]} ({kind})" for urn, kind in failed.items() if kind]
+
+
+def _type(urn: str) -> str:
+    """The resource's own type: `urn:pulumi:STACK::PROJECT::PARENT$TYPE::NAME`."""
+    return urn.rpartition("::")[0].rpartition("::")[2].rpartition("$")[2]
+
+
+def _lines(steps: dict[str, list[str]], failed: str) -> tuple[str, ...]:
+    """The failed step's output; the last step's that had any, where it is not known which one failed."""
+    return tuple(steps.get(failed or next(reversed(steps), ""), ()))
+
+
+def _diagnostics(event_log: Path) -> Iterator[tuple[str, str, str]]:
+    try:
+        text = event_log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    for line in text.splitlines():
+        try:
+            event = json.loads(line).get("diagnosticEvent") or {}
+        except ValueError:
+            continue
+        yield event.get("urn", ""), event.get("message", ""), event.get("severity", "")

@@ -1,0 +1,42 @@
+"""Whether the programs that Pulumi starts for its resources are there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+from cli.diagnosis import Finding
+from cli.wanted import uses_azure
+from manifest import AksTarget
+from standins.azure_native import in_use
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cli.diagnosis import Context
+
+# The language's, and one for each of the packages that components/ imports for every target.
+_NEEDED = ("language-python", "resource-docker", "resource-docker-build")
+
+
+def check(context: Context) -> Iterator[Finding]:
+    """Look for each plugin where Pulumi does: on PATH, and in its own folder."""
+    path = context.env.get("PATH")
+    installed = {
+        f"{one.get('kind')}-{one.get('name')}": str(one.get("version"))
+        for one in json.loads(context.run("pulumi", "plugin", "ls", "--json")) or []
+    }
+    live = set(context.environment.targets)
+    needed = (*_NEEDED, *(["resource-kubernetes"] if AksTarget.kind in live else []))
+    found = {name: shutil.which(f"pulumi-{name}", path=path) or installed.get(name) for name in needed}
+    if missing := [name for name, where in found.items() if not where]:
+        yield Finding(
+            "problem",
+            f"Plugins are missing: {', '.join(f'pulumi-{name}' for name in missing)}.",
+            f"Run `make setup` in {context.project.root}.",
+        )
+    else:
+        yield Finding("ok", f"{', '.join(needed)}: there.")
+    if uses_azure(context.config) and (line := in_use(context.env)):
+        yield Finding("warning", line, "docs/azure.md says what a deployment to Azure needs.")

@@ -1,0 +1,213 @@
+"""What a stack runs on a Kubernetes cluster: its Deployments and pods, and what they print."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.errors import CliError
+from manifest.object_names import instance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cli.pulumi import Pulumi
+
+# The client's own types let every part be None, which the parts that the API always has are not.
+Pod = Any
+Deployment = Any
+
+CONTAINER = "model"
+_PROVIDER = "pulumi:providers:kubernetes"
+_SECONDS = (5, 20)
+# For so long, a log that is followed may have nothing new.
+_FOLLOWED_SECONDS = 86_400
+_INSTANCE = "app.kubernetes.io/instance"
+MODEL = "app.kubernetes.io/name"
+VERSION = "app.kubernetes.io/version"
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How the cluster is reached: as Pulumi's provider was told."""
+
+    kubeconfig: str
+    context: str | None
+
+
+class Cluster:
+    """The cluster that a stack's `aks` targets are on, as far as they go."""
+
+    def __init__(self, pulumi: Pulumi, *, namespaces: set[str] | None = None) -> None:
+        """Connect.
+
+        Args:
+            pulumi: The stack.
+            namespaces: Where its models are beside what the configuration names.
+
+        Raises:
+            CliError: Nothing says how the cluster is reached, or that is no kubeconfig.
+        """
+        # Importing it takes longer than most commands run.
+        from kubernetes import client  # noqa: PLC0415 - see above
+
+        self._instance = instance(pulumi.project.name, pulumi.stack.rpartition("/")[2])
+        settings = _settings(pulumi)
+        self.namespaces = sorted(
+            {settings.get("namespace") or self._instance, *settings.get("namespaces", {}), *(namespaces or set())}
+        )
+        self.api = _client(_way(pulumi, settings))
+        self._core, self._apps = client.CoreV1Api(self.api), client.AppsV1Api(self.api)
+
+    def deployments(self) -> list[Deployment]:
+        """Return the stack's Deployments.
+
+        Raises:
+            CliError: The cluster does not tell.
+        """
+        return self._listed(self._apps.list_namespaced_deployment)
+
+    def pods(self) -> list[Pod]:
+        """Return the stack's pods, by model and name.
+
+        Raises:
+            CliError: The cluster does not tell.
+        """
+        found = self._listed(self._core.list_namespaced_pod)
+        return sorted(found, key=lambda one: (one.metadata.labels.get(MODEL, ""), one.metadata.name))
+
+    def _listed(self, question: Callable[..., Any]) -> list[Any]:
+        selector = f"{_INSTANCE}={self._instance},{MODEL}"
+        found: list[Any] = []
+        for namespace in self.namespaces:
+            ask = partial(question, namespace, label_selector=selector, _request_timeout=_SECONDS)
+            found += self._asked(ask).items
+        return found
+
+    def events(self, pod: Pod) -> list[str]:
+        """Return the warnings about a pod, the latest last.
+
+        Raises:
+            CliError: The cluster does not tell.
+        """
+        selector = f"involvedObject.uid={pod.metadata.uid},type=Warning"
+        answer = self._asked(
+            lambda: self._core.list_namespaced_event(
+                pod.metadata.namespace, field_selector=selector, _request_timeout=_SECONDS
+            )
+        )
+        return [str(one.message) for one in answer.items]
+
+    def log(
+        self, pod: Pod, *, tail: int | None = None, follow: bool = False, previous: bool = False
+    ) -> Iterator[tuple[str, str]]:
+        """Read what a pod's model printed.
+
+        Args:
+            pod: The pod.
+            tail: How many of its last lines; by default all.
+            follow: Whether to wait for more until it ends.
+            previous: Of the container before the present one.
+
+        Yields:
+            For each line when it was printed, and the line.
+
+        Raises:
+            CliError: The cluster does not hand it out.
+        """
+        answer = self._asked(
+            lambda: self._core.read_namespaced_pod_log(
+                pod.metadata.name,
+                pod.metadata.namespace,
+                container=CONTAINER,
+                follow=follow,
+                previous=previous,
+                tail_lines=tail,
+                timestamps=True,
+                _preload_content=False,
+                _request_timeout=(_SECONDS[0], _FOLLOWED_SECONDS if follow else _SECONDS[1]),
+            )
+        )
+        rest = b""
+        for chunk in answer.stream():
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from map(_dated, lines)
+        if rest:
+            yield _dated(rest)
+
+    @staticmethod
+    def _asked(question: Callable[[], Any]) -> Any:
+        from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - as above
+        from kubernetes.config import ConfigException  # noqa: PLC0415 - as above
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415 - as above
+
+        try:
+            return question()
+        except ApiException as error:
+            raise CliError(f"The cluster refuses: {_said(error)}") from None
+        except (HTTPError, ConfigException, OSError) as error:
+            raise CliError(
+                f"The cluster does not answer: {str(error).rpartition('Caused by ')[2] or error}.",
+                hint="`kubectl cluster-info` with the same kubeconfig and context tells more.",
+            ) from None
+
+
+def _settings(pulumi: Pulumi) -> dict[str, Any]:
+    given = pulumi.config.values.get("slipway:kubernetes")
+    return given if isinstance(given, dict) else {}
+
+
+def _way(pulumi: Pulumi, settings: dict[str, Any]) -> _Way:
+    """How Pulumi reaches the cluster: from the configuration, or where that is encrypted or Azure's from the state."""
+    path, context = settings.get("kubeconfig"), settings.get("context")
+    if path:
+        return _Way(str(pulumi.project.root / Path(str(path)).expanduser()), context)
+    if context and "slipway:kubeconfig" not in pulumi.config.values:
+        first = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
+        return _Way(first or str(Path.home() / ".kube" / "config"), context)
+    resources = ((pulumi.state(show_secrets=True) or {}).get("deployment") or {}).get("resources") or []
+    for one in resources:
+        if one.get("type") == _PROVIDER and not one.get("delete"):
+            inputs = one.get("inputs") or {}
+            given = inputs.get("kubeconfig")
+            text = json.loads(given["plaintext"]) if isinstance(given, dict) else given
+            if text:
+                return _Way(text, inputs.get("context"))
+    raise CliError(
+        f"The stack {pulumi.stack} has no cluster yet.", hint="`slipway up` deploys models.yaml, and finds or makes it."
+    )
+
+
+def _client(way: _Way) -> Any:
+    import yaml  # noqa: PLC0415 - as above
+    from kubernetes import config  # noqa: PLC0415 - as above
+
+    try:
+        if "\n" in way.kubeconfig:
+            content = yaml.safe_load(way.kubeconfig)
+            return config.new_client_from_config_dict(content, context=way.context)  # type: ignore[no-untyped-call]
+        return config.new_client_from_config(way.kubeconfig, context=way.context)  # type: ignore[no-untyped-call]
+    except (config.ConfigException, yaml.YAMLError, OSError, TypeError) as error:
+        # Not the content, which holds credentials.
+        what = "the kubeconfig of the stack's state" if "\n" in way.kubeconfig else way.kubeconfig
+        raise CliError(f"{what} does not lead to a cluster: {type(error).__name__}: {_short(error)}") from None
+
+
+def _short(error: BaseException) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else ""
+
+
+def _said(error: Any) -> str:
+    try:
+        return str(json.loads(error.body)["message"])
+    except (TypeError, KeyError, ValueError):
+        return f"{error.status} {error.reason}"
+
+
+def _dated(line: bytes) -> tuple[str, str]:
+    when, _, text = line.decode(errors="replace").partition(" ")
+    return when, text.rstrip("\r")

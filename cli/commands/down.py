@@ -1,0 +1,84 @@
+"""`slipway down`: remove everything that `up` made."""
+
+from cli.containers import BATCH_LABEL, Engine
+from cli.debugging import LABEL as DEBUG_LABEL
+from cli.errors import CliError
+from cli.locks import only_run
+from cli.options import DEFAULT_STACK, PulumiArguments, StackOption
+from cli.project import find_project
+from cli.pulumi import Pulumi
+from cli.recovery import recover
+from cli.registry import is_local, remove_tags
+from cli.table import console, say
+from cli.wanted import repository_of
+
+
+def command(stack: StackOption = DEFAULT_STACK, options: PulumiArguments = None) -> None:
+    """Remove everything that `up` made: containers, images and the stack. Its configuration file stays."""
+    project = find_project()
+    pulumi = Pulumi(project, stack, project.environment())
+    with only_run(project, stack):
+        existed = recover(pulumi, say)
+        engine = _engine(pulumi, needed=existed)
+        # A registry of the stack's own is in its outputs, which go with it.
+        repository = repository_of(pulumi)
+        if existed:
+            if pulumi.run("destroy", "--yes", "--skip-preview", *(options or [])):
+                raise CliError("Not everything could be removed; run it again when that is mended.")
+            pulumi.remove()
+        removed = _remove_the_rest(pulumi, engine, repository) if engine else []
+    out = console()
+    if removed:
+        out.print(f"Removed: {', '.join(removed)}.")
+    if existed:
+        out.print(f"The stack {stack} is gone; {pulumi.config.file.name} stays.")
+    elif not removed:
+        out.print(f"Nothing to remove: the stack {stack} is not there, nor anything of it.")
+
+
+def _engine(pulumi: Pulumi, *, needed: bool) -> Engine | None:
+    """The Docker engine; without a stack it may be stopped, as it is after a first `make down`."""
+    try:
+        return Engine(pulumi.env)
+    except CliError:
+        if needed:
+            raise
+        return None
+
+
+def _remove_the_rest(pulumi: Pulumi, engine: Engine, repository: str) -> list[str]:
+    """Remove what the engine does not know of or keeps on purpose; return what it was, in words."""
+    project = pulumi.project.name
+    leftover = engine.containers(project, pulumi.stack)
+    for container in leftover:
+        engine.remove(container)
+    for label in (DEBUG_LABEL, BATCH_LABEL):
+        for name in engine.labelled(label, f"{project}/{pulumi.stack}"):
+            engine.remove_by_name(name)
+    # Images are named by content, so another stack may run the same ones.
+    images = engine.remove_images(repository)
+    tags = 0
+    if is_local(repository) and not _is_used(engine, pulumi):
+        tags = _remove_tags(repository)
+    counts = {"leftover container": len(leftover), "image": images, "tag in the local registry": tags}
+    return [_counted(number, what) for what, number in counts.items() if number]
+
+
+def _remove_tags(repository: str) -> int:
+    try:
+        return remove_tags(repository)
+    except CliError as error:
+        say(f"{error} Its images stay.")
+        return 0
+
+
+def _is_used(engine: Engine, pulumi: Pulumi) -> bool:
+    """Whether another stack of the project may need its images: one with a state, or of another checkout."""
+    return bool(pulumi.stacks() or engine.containers(pulumi.project.name))
+
+
+def _counted(number: int, what: str) -> str:
+    if number == 1:
+        return f"1 {what}"
+    first, space, rest = what.partition(" in ")
+    return f"{number} {first}s{space}{rest}"

@@ -1,0 +1,44 @@
+"""`slipway graph`: models, images and targets of a stack as a picture."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.deployed import overview
+from cli.errors import CliError, Exit
+from cli.graph import graph_of
+from cli.options import DEFAULT_STACK, JsonOption, StackOption
+from cli.planned import with_planned
+from cli.project import find_project
+from cli.pulumi import Pulumi
+from cli.svg import draw
+from cli.table import print_json, say
+from cli.wanted import checked_manifest
+from manifest.atomic import write_atomically
+
+
+def command(
+    stack: StackOption = DEFAULT_STACK,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the picture there, not to the output.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Draw the stack's models, images and targets, and how they are, as SVG: slipway graph -o stack.svg."""
+    project = find_project()
+    pulumi = Pulumi(project, stack, project.environment())
+    seen = overview(pulumi)
+    if seen.note:
+        say(seen.note)
+    graph = graph_of(stack, with_planned(seen.placements, checked_manifest(project), pulumi.config.live_targets))
+    if json:
+        print_json(graph.as_json())
+    elif output is None:
+        sys.stdout.write(draw(graph))
+    else:
+        try:
+            write_atomically(output, draw(graph))
+        except OSError as error:
+            raise CliError(f"{output} cannot be written: {error.strerror or error}.", code=Exit.USAGE) from None

@@ -1,0 +1,242 @@
+"""`slipway logs`: what the models' containers printed."""
+
+import json as json_text
+import queue
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from cli.choose import sentence
+from cli.containers import Engine, Running
+from cli.deployed import LOCAL_DOCKER, recorded
+from cli.errors import CliError, Exit
+from cli.group_logs import Group, groups, written
+from cli.log_events import event_of, readable
+from cli.options import DEFAULT_STACK, JsonOption, OptionalModel, StackOption
+from cli.project import find_project
+from cli.pulumi import Pulumi
+from cli.table import console, say
+from manifest import AciTarget, AksTarget, IotEdgeTarget
+from manifest.problems import unknown
+
+_COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
+
+
+@dataclass(frozen=True)
+class _Line:
+    container: Running
+    time: str
+    text: str
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A container, and what reads its log: takes how many of the last lines, and whether to wait for more."""
+
+    container: Running
+    read: Callable[[int, bool], Iterator[tuple[str, str]]]
+
+
+def command(
+    name: OptionalModel = None,
+    stack: StackOption = DEFAULT_STACK,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more, until Ctrl-C.")] = False,
+    tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="How many of the last lines of each model.")] = 200,
+    device: Annotated[str | None, typer.Option(help="Of a model on devices: the one to ask.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Print what a model's container printed, or what all of them did, by time."""
+    project = find_project()
+    pulumi = Pulumi(project, stack, project.environment())
+    live = set(pulumi.config.live_targets)
+    if (device or IotEdgeTarget.kind in live) and (told := _of_device(pulumi, name, device, tail, follow=follow)):
+        _print_json(told) if json else _print(told, [])
+        return
+    # Only where there may be any: the engine takes a second to tell.
+    found = groups(pulumi.outputs()) if AciTarget.kind in live else []
+    # Targets elsewhere alone need no Docker engine here.
+    sources = _on_engine(pulumi) if LOCAL_DOCKER in live or not live & {AciTarget.kind, AksTarget.kind} else []
+    sources += _on_cluster(pulumi) if AksTarget.kind in live else []
+    _check_name(name, {one.container.model for one in sources} | {one.model for one in found}, stack)
+    sources = [one for one in sources if name in (None, "", one.container.model)]
+    read, elsewhere = _of_groups(pulumi, [one for one in found if name in (None, "", one.model)], tail, follow=follow)
+    if elsewhere and not sources and not read:
+        raise CliError("The logs are in Azure. To see them:", hint="\n".join(elsewhere))
+    for one in elsewhere:
+        say(f"In Azure: {one}")
+    lines: Iterable[_Line] = sorted(read, key=lambda line: line.time)
+    if follow:
+        lines = chain(lines, _following(sources, tail))
+    else:
+        # The times of engines and clusters sort as text.
+        lines = sorted([*lines, *_so_far(sources, tail)], key=lambda line: line.time)
+    if json:
+        _print_json(lines)
+    else:
+        printing = [one.container for one in sources] + [one.container for one in read]
+        shown = {one.id: one for one in printing}.values()
+        # Of one container alone, nobody has to be told whose a line is.
+        _print(lines, [] if name and len(shown) == 1 else [*shown])
+
+
+def _on_engine(pulumi: Pulumi) -> list[_Source]:
+    engine = Engine(pulumi.env)
+    containers = engine.containers(pulumi.project.name, pulumi.stack.rpartition("/")[2])
+
+    def reader(container: Running) -> Callable[[int, bool], Iterator[tuple[str, str]]]:
+        return lambda tail, follow: engine.log(container.id, tail=tail, follow=follow)
+
+    return [_Source(one, reader(one)) for one in containers]
+
+
+def _on_cluster(pulumi: Pulumi) -> list[_Source]:
+    """The pods of models on Kubernetes; each shows under its model's name."""
+    from cli.cluster import MODEL, VERSION, Cluster  # noqa: PLC0415 - only stacks on Kubernetes need it
+
+    placed = {one.namespace for one in recorded(pulumi.outputs()) if one.namespace}
+    cluster = Cluster(pulumi, namespaces=placed)
+    found = []
+    for pod in cluster.pods():
+        labels, name = pod.metadata.labels, pod.metadata.name
+        container = Running(
+            pod.metadata.uid,
+            name,
+            pulumi.stack,
+            labels[MODEL],
+            labels.get(VERSION, ""),
+            pod.status.phase,
+            endpoint=None,
+        )
+
+        def read(tail: int, follow: bool, pod: Any = pod) -> Iterator[tuple[str, str]]:
+            return cluster.log(pod, tail=tail, follow=follow)
+
+        found.append(_Source(container, read))
+    return found
+
+
+def _of_device(pulumi: Pulumi, name: str | None, device: str | None, tail: int, *, follow: bool) -> list[_Line]:
+    """What a model wrote on a device; nothing where it is somewhere else too, and no device is named."""
+    from cli.edge import device_of, module_log, needed_hub  # noqa: PLC0415 - only models on devices need it
+
+    deployed = recorded(pulumi.outputs())
+    placement = next((one for one in deployed if one.deployment and name in (one.model, None, "")), None)
+    elsewhere = [one for one in deployed if not one.deployment and name in (one.model, None, "")]
+    if placement is None or (elsewhere and not device):
+        if device:
+            raise CliError(f"{name or 'No model'} runs on no device in the stack {pulumi.stack}.", code=Exit.USAGE)
+        return []
+    if not name:
+        raise CliError("Which model's log?", hint="slipway logs NAME --device ID", code=Exit.USAGE)
+    hub = needed_hub(pulumi)
+    asked = device_of(placement, hub, device)
+    if follow:
+        say(f"{name}: a device's log cannot be followed through the hub; what there is so far:")
+    source = Running(asked, asked, pulumi.stack, name, version="", state="running", endpoint=None)
+    found, time = [], ""
+    for line in module_log(hub, placement, asked, tail):
+        # A line without a time belongs to the one before it.
+        time = (event_of(line) or {}).get("time", time)
+        found.append(_Line(source, time, line))
+    if not found:
+        say(f"{name} has written nothing on {asked} yet.")
+        raise typer.Exit
+    return found
+
+
+def _check_name(name: str | None, models: set[str], stack: str) -> None:
+    if not models:
+        raise CliError(f"The stack {stack} runs no model.", hint="`slipway up` deploys models.yaml.")
+    if name and name not in models:
+        raise CliError(sentence(unknown("model", name, models)), code=Exit.USAGE)
+
+
+def _of_groups(pulumi: Pulumi, found: list[Group], tail: int, *, follow: bool) -> tuple[list[_Line], list[str]]:
+    """What container groups wrote, where that is on this machine; for the others the commands that show it."""
+    read: list[_Line] = []
+    elsewhere: list[str] = []
+    for one in found:
+        lines = written(one, pulumi, tail)
+        if lines is None:
+            elsewhere.append(one.command(follow=follow))
+            continue
+        if follow:
+            say(f"{one.model}: the stand-in for Azure follows no log; what there is so far:")
+        source = Running(one.id, one.name, pulumi.stack, one.model, version="", state="running", endpoint=None)
+        time = ""
+        for line in lines:
+            # A line without a time belongs to the one before it.
+            time = (event_of(line) or {}).get("time", time)
+            read.append(_Line(source, time, line))
+    return read, elsewhere
+
+
+def _so_far(sources: list[_Source], tail: int) -> list[_Line]:
+    found = []
+    for one in sources:
+        try:
+            found += [_Line(one.container, *dated) for dated in one.read(tail, False)]
+        except CliError as error:
+            if len(sources) == 1:
+                raise
+            say(f"{one.container.name}: {error}")
+    return found
+
+
+def _following(sources: list[_Source], tail: int) -> Iterator[_Line]:
+    """What the containers print, as it comes, until all of them have ended."""
+    printed: queue.SimpleQueue[_Line | CliError | None] = queue.SimpleQueue()
+
+    def read(source: _Source) -> None:
+        try:
+            for dated in source.read(tail, True):
+                printed.put(_Line(source.container, *dated))
+        except CliError as error:
+            printed.put(error)
+        finally:
+            printed.put(None)
+
+    for one in sources:
+        threading.Thread(target=read, args=(one,), daemon=True).start()
+    left = len(sources)
+    while left:
+        line = printed.get()
+        if isinstance(line, CliError):
+            raise line
+        if line is None:
+            left -= 1
+        else:
+            yield line
+
+
+def _print(lines: Iterable[_Line], containers: list[Running]) -> None:
+    """Print lines as they are; where they are of several models, each behind its model's name."""
+    width = max((len(one.model) for one in containers), default=0)
+    colours = {one.id: _COLOURS[number % len(_COLOURS)] for number, one in enumerate(containers)}
+    out = console()
+    for line in lines:
+        text = Text()
+        if containers:
+            text.append(f"{line.container.model:<{width}} | ", style=colours[line.container.id])
+        # Other lines as the container printed them, colours among it.
+        text.append_text(Text.from_ansi(readable(line.text)))
+        out.print(text, soft_wrap=True)
+
+
+def _print_json(lines: Iterable[_Line]) -> None:
+    for line in lines:
+        record = {
+            "model": line.container.model,
+            "container": line.container.name,
+            "time": line.time,
+            "line": line.text,
+            "event": event_of(line.text),
+        }
+        sys.stdout.write(json_text.dumps(record, ensure_ascii=False) + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,72 @@
+"""`slipway power-query`: queries for Power BI and Excel of what a model's jobs wrote, and of its service."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from cli.choose import of_model, sentence
+from cli.deployed import BATCH, Placement, recorded
+from cli.errors import CliError, Exit
+from cli.options import DEFAULT_STACK, ModelArgument, StackOption
+from cli.power_query import NoConnectorError, results_query, service_query
+from cli.project import Project, find_project
+from cli.pulumi import Pulumi
+from cli.samples import sample_file
+from cli.wanted import checked_manifest
+from manifest.problems import unknown
+
+
+def command(
+    name: ModelArgument,
+    stack: StackOption = DEFAULT_STACK,
+    target: Annotated[str | None, typer.Option(help="The kind of target. Default: all that the model has.")] = None,
+    job: Annotated[
+        str | None,
+        typer.Option(
+            "--job", metavar="ID", help="The batch job. Default: the one that wrote last.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Print a query for Power BI or Excel: paste it into the advanced editor of an empty query."""
+    project = find_project()
+    pulumi = Pulumi(project, stack, project.environment())
+    outputs = pulumi.outputs()
+    placements = of_model(recorded(outputs), name)
+    chosen = [one for one in placements if target in (None, one.target) and (one.endpoint or one.target == BATCH)]
+    if not chosen:
+        if target is None:
+            raise CliError(f"{name} has nothing in the stack {stack} that Power BI could read.")
+        raise CliError(
+            sentence(unknown(f"target of {name}", target, [one.target for one in placements])), code=Exit.USAGE
+        )
+    queries = [
+        _of_results(project, (outputs or {})["models"][name]["targets"][BATCH], name, job)
+        if one.target == BATCH
+        else _of_service(project, one)
+        for one in chosen
+    ]
+    sys.stdout.write("\n".join(queries))
+
+
+def _of_results(project: Project, target: dict[str, object], name: str, job: str | None) -> str:
+    output = str(target.get("output") or project.private / "batch" / name)
+    if "://" not in output:
+        output = str(project.root / output)
+    settings = target.get("settings")
+    form = str(settings.get("SLIPWAY_JOB_FORMAT", "parquet")) if isinstance(settings, dict) else "parquet"
+    account = target.get("storageAccount")
+    try:
+        return results_query(name, output, form, account=str(account) if account else None, job=job)
+    except NoConnectorError as error:
+        raise CliError(
+            str(error), hint="It reads Azure's blob storage and folders; `output` of the target says where jobs write."
+        ) from None
+
+
+def _of_service(project: Project, placement: Placement) -> str:
+    models = {model.name: model for model in checked_manifest(project).models}
+    model = models.get(placement.model)
+    file = sample_file(model, project.root) if model else None
+    url = f"{(placement.endpoint or '').rstrip('/')}/score"
+    return service_query(placement.model, url, file.read_bytes() if file else None)

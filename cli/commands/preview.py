@@ -1,0 +1,22 @@
+"""`slipway preview`: show what `up` would do."""
+
+from cli.errors import CliError
+from cli.options import DEFAULT_STACK, PulumiArguments, StackOption
+from cli.project import find_project
+from cli.pulumi import Pulumi
+from cli.table import say
+from cli.wanted import checked_environment, checked_manifest
+
+
+def command(stack: StackOption = DEFAULT_STACK, options: PulumiArguments = None) -> None:
+    """Show what `up` would change. Nothing is built, pulled, started or stopped."""
+    project = find_project()
+    pulumi = Pulumi(project, stack, project.environment())
+    checked_manifest(project)
+    checked_environment(pulumi.config)
+    if pulumi.advice:
+        say(pulumi.advice)
+    if not pulumi.exists():
+        pulumi.create()
+    if pulumi.run("preview", *(options or [])):
+        raise CliError("The preview failed.")

@@ -1,0 +1,57 @@
+"""`slipway releases`: what was deployed when, from which commit, with which versions and digests."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from cli.errors import CliError
+from cli.options import DEFAULT_STACK, JsonOption, StackOption
+from cli.project import find_project
+from cli.pulumi import Pulumi
+from cli.release_log import promotes_from, store_of
+from cli.table import console, print_json
+from releases import Release, ReleaseError
+
+_DIGEST = 12
+_COMMIT = 10
+
+
+def command(
+    stack: StackOption = DEFAULT_STACK,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most, the latest first.")] = 20,
+    json: JsonOption = False,
+) -> None:
+    """List what was deployed when, from which commit, by whom, with which versions and digests."""
+    project = find_project()
+    pulumi = Pulumi(project, stack, project.environment())
+    store = store_of(pulumi)
+    try:
+        found = store.releases(stack, limit)
+        promoted = store.promoted(stack) if promotes_from(pulumi) else None
+    except ReleaseError as error:
+        raise CliError(str(error)) from None
+    if json:
+        dumped = [one.model_dump(mode="json", by_alias=True) for one in found]
+        print_json({"stack": stack, "promoted": promoted.id if promoted else None, "releases": dumped})
+    elif found:
+        console().print(_table(found))
+    else:
+        console().print(f"The stack {stack} has no releases yet. `slipway up --stack {stack}` makes one.")
+    if promoted and not json and not (found and found[0].promoted_from == f"{promoted.stack}/{promoted.id}"):
+        console().print(
+            f"Promoted, but not deployed yet: {promoted.id} of {promoted.stack}. `slipway up --stack {stack}` does it."
+        )
+
+
+def _table(found: list[Release]) -> Table:
+    table = Table("RELEASE", "TIME", "COMMIT", "WHO", "MODELS", box=None, pad_edge=False, header_style="bold")
+    for one in found:
+        commit = f"{one.commit[:_COMMIT]}{' + changes' if one.modified else ''}" if one.commit else "-"
+        models = [
+            f"{model.name} {model.version} {model.digest.removeprefix('sha256:')[:_DIGEST]}" for model in one.models
+        ]
+        if one.promoted_from:
+            models.insert(0, f"promoted: {one.promoted_from}")
+        table.add_row(one.id, f"{one.time:%Y-%m-%d %H:%M:%S}Z", commit, one.who, "\n".join(models))
+    return table

@@ -1,0 +1,34 @@
+"""`slipway status`: what is deployed, and how it is."""
+
+from dataclasses import asdict
+
+from cli.deployed import overview
+from cli.errors import CliError
+from cli.options import DEFAULT_STACK, JsonOption, StackOption
+from cli.planned import with_planned
+from cli.project import find_project
+from cli.pulumi import Pulumi
+from cli.table import console, print_json, print_placements, say
+from cli.wanted import checked_manifest
+
+
+def command(stack: StackOption = DEFAULT_STACK, json: JsonOption = False) -> None:
+    """Show each model's version, target, state and endpoint, and why it does not serve if it does not."""
+    project = find_project()
+    pulumi = Pulumi(project, stack, project.environment())
+    seen = overview(pulumi)
+    placements, notes = list(seen.placements), [seen.note] if seen.note else []
+    try:
+        placements = with_planned(placements, checked_manifest(project), pulumi.config.live_targets)
+    except CliError as error:
+        # What runs is of interest all the more.
+        notes.append(f"{error}\nOnly what is deployed is shown.")
+    for note in notes:
+        say(note)
+    if json:
+        print_json({"stack": stack, "models": [asdict(one) for one in placements], "notes": notes})
+        return
+    if not seen.placements:
+        console().print(f"The stack {stack} has nothing deployed. `slipway up` deploys models.yaml.")
+    elif placements:
+        print_placements(placements)

@@ -1,0 +1,144 @@
+"""The project that a folder belongs to, and the environment that its tools run in."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from cli.errors import CliError, Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MANIFEST = "models.yaml"
+_PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 - a variable's name
+_PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE_FILE"  # noqa: S105 - a variable's name
+_BACKEND = "PULUMI_BACKEND_URL"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with Pulumi.yaml and models.yaml.
+
+    Attributes:
+        root: The folder.
+        name: The project's name in Pulumi.yaml.
+    """
+
+    root: Path
+    name: str
+
+    @property
+    def private(self) -> Path:
+        """The folder for what belongs to this checkout alone; git ignores it."""
+        return self.root / ".slipway"
+
+    @property
+    def manifest(self) -> Path:
+        """The manifest's file."""
+        return self.root / MANIFEST
+
+    def stacks(self) -> list[str]:
+        """Return the stacks that have a configuration file."""
+        return sorted(file.name.split(".", 1)[1].removesuffix(".yaml") for file in self.root.glob("Pulumi.?*.yaml"))
+
+    def stack_file(self, stack: str) -> Path:
+        """Return where a stack's configuration is.
+
+        Raises:
+            CliError: The stack has no configuration; the message names those that have.
+        """
+        # With Pulumi Cloud a stack may be written as organisation/stack.
+        name = stack.rpartition("/")[2]
+        path = self.root / f"Pulumi.{name}.yaml"
+        if name and path.is_file():
+            return path
+        stacks = self.stacks()
+        near = get_close_matches(name, stacks, n=1)
+        guess = f'Did you mean "{near[0]}"? ' if near else ""
+        raise CliError(
+            f'The stack "{stack}" has no configuration: there is no {path.name} in {self.root}.',
+            hint=f"{guess}Stacks that have one: {', '.join(stacks) or 'none'}.",
+            code=Exit.USAGE,
+        )
+
+    def environment(self, given: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the environment for Pulumi and for Docker, as the set-up found or made it.
+
+        Where state is kept and what encrypts it stay the user's choice.
+
+        Args:
+            given: The environment to start from; by default this process's.
+
+        Raises:
+            CliError: The set-up has not been run.
+        """
+        env = dict(os.environ if given is None else given)
+        found = self._toolchain()
+        added = dict(found["env"])
+        # An empty passphrase is one, an empty file name or address is none.
+        if _PASSPHRASE in env or env.get(_PASSPHRASE_FILE):
+            added.pop(_PASSPHRASE, None)
+            added.pop(_PASSPHRASE_FILE, None)
+        if env.get(_BACKEND):
+            added.pop(_BACKEND, None)
+        env.update(added)
+        env["PATH"] = os.pathsep.join([*found["path"], env.get("PATH", os.defpath)])
+        # A stack's configuration need not say what encrypts it when its state does.
+        env.setdefault("PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER", "true")
+        env.setdefault("PULUMI_SKIP_UPDATE_CHECK", "true")
+        return env
+
+    def _toolchain(self) -> dict[str, Any]:
+        path = self.private / "toolchain.json"
+        hint = f"Run `make setup` in {self.root}."
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise CliError("The tools are not set up here yet.", hint=hint, code=Exit.SETUP) from None
+        except (OSError, ValueError) as error:
+            raise CliError(f"{path} cannot be read: {error}.", hint=hint, code=Exit.SETUP) from None
+        if (
+            not isinstance(found, dict)
+            or not isinstance(found.get("path"), list)
+            or not isinstance(found.get("env"), dict)
+        ):
+            raise CliError(f"{path} is not what the set-up writes.", hint=hint, code=Exit.SETUP)
+        return found
+
+
+def find_project(start: Path | None = None) -> Project:
+    """Return the project that a folder belongs to: the nearest folder upwards with Pulumi.yaml and models.yaml.
+
+    Args:
+        start: Where to look from; by default the current folder.
+
+    Raises:
+        CliError: There is none.
+    """
+    start = Path.cwd() if start is None else start.resolve()
+    for folder in (start, *start.parents):
+        file = folder / "Pulumi.yaml"
+        if file.is_file() and (folder / MANIFEST).is_file():
+            return Project(root=folder, name=_name(file))
+    raise CliError(
+        f"{start} belongs to no Slipway project.",
+        hint=f"Go to a folder with Pulumi.yaml and {MANIFEST}, or one below it.",
+        code=Exit.USAGE,
+    )
+
+
+def _name(file: Path) -> str:
+    try:
+        name = yaml.safe_load(file.read_text(encoding="utf-8"))["name"]
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        name = None
+    if not isinstance(name, str) or not name:
+        raise CliError(f"{file} names no project.", hint="It needs a line `name: ...`.", code=Exit.USAGE)
+    return name

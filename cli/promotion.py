@@ -1,0 +1,158 @@
+"""What a promotion would move, and what speaks against it."""
+
+from __future__ import annotations
+
+import json
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cli.deployed import overview
+from cli.keys import Keys
+from cli.release_log import answer_of, answering, deployed_images
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cli.pulumi import Pulumi
+    from releases import Release
+
+# A batch target is idle, or its jobs are running.
+_HEALTHY = ("ready", "busy", "idle", "running")
+# Of targets that tell no state: neither good nor bad.
+_UNKNOWN = "unknown"
+# The same image may round differently on another processor.
+_RELATIVE, _ABSOLUTE = 1e-5, 1e-9
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Move:
+    """What a promotion does with one model.
+
+    Attributes:
+        model: Its name.
+        was: Version and digest that run now; None for a new one.
+        becomes: Version and digest afterwards; None for one that goes.
+    """
+
+    model: str
+    was: tuple[str, str] | None
+    becomes: tuple[str, str] | None
+
+    @property
+    def what(self) -> str:
+        """The move in a word."""
+        if self.was == self.becomes:
+            return "unchanged"
+        if self.was is None:
+            return "new"
+        return "removed" if self.becomes is None else "changed"
+
+
+def moves(release: Release, target_outputs: Mapping[str, Any] | None, wanted: set[str]) -> list[Move]:
+    """Return what a release would change, by model.
+
+    Args:
+        release: What would be promoted.
+        target_outputs: What the target stack exports now; None when there is no such stack yet.
+        wanted: The models that the manifest has targets for in the target stack; others are not deployed there.
+    """
+    now = {
+        name: (version, image.partition("@")[2])
+        for name, (version, image) in deployed_images(target_outputs or {}).items()
+    }
+    then = {one.name: (one.version, one.digest) for one in release.models if one.name in wanted}
+    return [Move(name, now.get(name), then.get(name)) for name in sorted({*now, *then})]
+
+
+def objections(source: Pulumi, release: Release) -> tuple[list[str], str | None]:
+    """Return what speaks against promoting a release, of how its stack is now.
+
+    Args:
+        source: The stack that was released.
+        release: The release.
+
+    Returns:
+        The reasons, and what could not be checked.
+
+    Raises:
+        CliError: The stack cannot be read.
+    """
+    outputs = source.outputs() or {}
+    now = {name: image.partition("@")[2] for name, (_, image) in deployed_images(outputs).items()}
+    if now != {one.name: one.digest for one in release.models}:
+        note = (
+            f"{source.stack} runs other images by now than release {release.id}; its health and answers then are on "
+            "record, now they cannot be checked."
+        )
+        return [], note
+    keys = Keys(source)
+    # Each names its model once: what is not healthy need not be asked.
+    found = {
+        one.model: f"{one.model} is {one.state} on {one.target} in {source.stack}"
+        + (f": {one.error}" if one.error else "")
+        for one in overview(source, keys).placements
+        if one.state not in (*_HEALTHY, _UNKNOWN)
+    }
+    return [*found.values(), *differing_answers(outputs, release, keys, source.stack, apart_from=set(found))], None
+
+
+def differing_answers(
+    outputs: Mapping[str, Any], release: Release, keys: Keys, stack: str, *, apart_from: set[str] | None = None
+) -> list[str]:
+    """Return which models of a stack answer their recorded sample otherwise than recorded, as sentences.
+
+    Args:
+        outputs: The stack's outputs.
+        release: What was recorded.
+        keys: The models' keys.
+        stack: The stack's name.
+        apart_from: Models not to ask.
+
+    Raises:
+        CliError: The keys cannot be read.
+    """
+    at = answering(outputs)
+    asked = [one for one in release.models if one.sample and one.answer and one.name in at]
+    asked = [one for one in asked if one.name not in (apart_from or set())]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        answers = list(pool.map(lambda one: answer_of(at[one.name], (one.sample or "").encode(), keys), asked))
+    return [
+        f"{one.name} {'does not answer' if answer is None else 'answers otherwise than'} "
+        f"{'its sample' if answer is None else f'when {release.stack} released it'} (in {stack})"
+        for one, answer in zip(asked, answers, strict=True)
+        if answer is None or not same_answer(one.answer or "", answer)
+    ]
+
+
+def same_answer(recorded: str, now: str) -> bool:
+    """Tell whether two answers are the same, numbers up to what processors differ by."""
+    try:
+        return _same(json.loads(recorded), json.loads(now))
+    except ValueError:
+        return recorded == now
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    return bool(one == other)
+
+
+def is_older(release: Release, running: Release | None) -> bool:
+    """Tell whether a release is older than the one that was promoted to what runs.
+
+    Args:
+        release: What would be promoted.
+        running: The target stack's latest release, if it has any.
+    """
+    stack, _, id_ = ((running.promoted_from if running else None) or "").partition("/")
+    return stack == release.stack and release.id < id_

@@ -1,0 +1,181 @@
+"""Records releases: what a deployment left running, from which commit, by whom, and what each model answers."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from cli.deployed import recorded
+from cli.errors import CliError
+from cli.keys import Keys
+from cli.samples import sample_file
+from cli.service import score
+from releases import Release, ReleasedModel, ReleaseError, ReleaseStore, release_location
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from cli.deployed import Placement
+    from cli.pulumi import Pulumi
+    from manifest import Manifest
+
+# What CI systems call who asked for a run: GitHub Actions, Azure Pipelines, GitLab.
+_WHO = ("GITHUB_ACTOR", "BUILD_REQUESTEDFOR", "GITLAB_USER_LOGIN")
+_LONGEST = 256 * 1024
+_SECONDS = 60.0
+_AT_ONCE = 8
+
+
+def store_of(pulumi: Pulumi) -> ReleaseStore:
+    """Return where a stack's releases are recorded.
+
+    Raises:
+        CliError: It cannot be opened.
+    """
+    configured = pulumi.config.values.get("slipway:releases")
+    try:
+        return ReleaseStore(release_location(str(configured) if configured else None, pulumi.project.root))
+    except ReleaseError as error:
+        raise CliError(str(error)) from None
+
+
+def promotes_from(pulumi: Pulumi) -> str | None:
+    """Return the stack that a stack is promoted from, if it is."""
+    source = pulumi.config.values.get("slipway:promoteFrom")
+    return str(source) if source else None
+
+
+def record_release(pulumi: Pulumi, manifest: Manifest, keys: Keys | None = None) -> Release | None:
+    """Record what a stack has just deployed.
+
+    Args:
+        pulumi: The stack, deployed.
+        manifest: The manifest that it was deployed from.
+        keys: The models' keys, where the command needs them elsewhere too.
+
+    Returns:
+        The release; None where nothing has changed since the last one: neither images nor commit.
+
+    Raises:
+        CliError: It cannot be recorded.
+    """
+    store = store_of(pulumi)
+    try:
+        promoted = store.promoted(pulumi.stack) if promotes_from(pulumi) else None
+        release = _release(pulumi, manifest, keys or Keys(pulumi), promoted)
+        latest = store.latest(pulumi.stack)
+        if latest and _is_known(release, latest):
+            return None
+        store.add(release)
+    except ReleaseError as error:
+        raise CliError(f"The models are deployed, but the release is not recorded: {error}") from None
+    return release
+
+
+def answer_of(placement: Placement, sample: bytes, keys: Keys) -> str | None:
+    """Return what a model answers to a request, as text; None where it does not.
+
+    Raises:
+        CliError: Its key cannot be read.
+    """
+    key = keys.of(placement)
+    try:
+        answer = score(placement.endpoint or "", sample, _SECONDS, key)
+    except CliError:
+        return None
+    return answer.text if answer.is_success else None
+
+
+def answering(outputs: Mapping[str, Any]) -> dict[str, Placement]:
+    """Return where each model of a stack's outputs answers: at the first of its targets that has an address."""
+    found: dict[str, Placement] = {}
+    for one in recorded(outputs):
+        if one.endpoint:
+            found.setdefault(one.model, one)
+    return found
+
+
+def deployed_images(outputs: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return each model's version and image, as a stack's outputs have them."""
+    return {name: (str(model["version"]), str(model["image"])) for name, model in _models(outputs).items()}
+
+
+def _models(outputs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    models = outputs.get("models")
+    return dict(models) if isinstance(models, dict) else {}
+
+
+def _release(pulumi: Pulumi, manifest: Manifest, keys: Keys, promoted: Release | None) -> Release:
+    outputs = pulumi.outputs() or {}
+    at = answering(outputs)
+    files = {model.name: sample_file(model, pulumi.project.root) for model in manifest.models}
+
+    def released(name: str, version: str, image: str) -> ReleasedModel:
+        sample, answer = _asked(at.get(name), files.get(name), keys)
+        return ReleasedModel(name=name, version=version, image=image, sample=sample, answer=answer)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        models = tuple(pool.map(lambda one: released(one[0], *one[1]), sorted(deployed_images(outputs).items())))
+    time = datetime.now(UTC).replace(microsecond=0)
+    commit, modified = _commit(pulumi.project.root)
+    return Release(
+        id=Release.id_for(time, models),
+        project=pulumi.project.name,
+        stack=pulumi.stack.rpartition("/")[2],
+        time=time,
+        commit=commit,
+        modified=modified,
+        who=_who(),
+        promoted_from=f"{promoted.stack}/{promoted.id}" if promoted else None,
+        models=models,
+    )
+
+
+def _asked(placement: Placement | None, file: Path | None, keys: Keys) -> tuple[str | None, str | None]:
+    """A model's sample and answer, where they can be compared with a later answer."""
+    try:
+        sample = file.read_bytes() if file else b""
+        text = sample.decode()
+    except (OSError, ValueError):
+        return None, None
+    if not placement or not sample or len(sample) > _LONGEST:
+        return None, None
+    first, second = answer_of(placement, sample, keys), answer_of(placement, sample, keys)
+    # One that holds a time or a random number says nothing about the image.
+    if first is None or first != second or len(first) > _LONGEST:
+        return None, None
+    return text, first
+
+
+def _is_known(release: Release, latest: Release) -> bool:
+    return (
+        release.deploys_the_same_as(latest)
+        and (release.commit, release.modified, release.promoted_from)
+        == (latest.commit, latest.modified, latest.promoted_from)
+    )  # fmt: skip
+
+
+def _commit(root: Path) -> tuple[str | None, bool]:
+    """The checkout's commit, and whether it has changes beside; (None, False) where it is no git checkout."""
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
+        status = subprocess.run(
+            ["git", "status", "--porcelain", "--", "."], cwd=root, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None, False
+    return head.stdout.strip(), bool(status.stdout.strip())
+
+
+def _who() -> str:
+    named = next((os.environ[name] for name in _WHO if os.environ.get(name)), None)
+    try:
+        found = named or getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+    return "".join(character for character in found if character.isprintable())[:256]

@@ -1,0 +1,80 @@
+"""The models' samples, and what the deployed models answer to them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from cli.errors import CliError
+from cli.service import score
+from cli.table import console
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from cli.deployed import Placement
+    from cli.keys import Keys
+    from manifest import Manifest, Model
+
+_SECONDS = 60.0
+_AT_ONCE = 8
+_LONGEST = 100
+
+
+def sample_file(model: Model, root: Path) -> Path | None:
+    """Return the file with a model's sample, if it has one.
+
+    Args:
+        model: The model as the manifest has it.
+        root: The project's folder.
+    """
+    return root / model.folder / model.scoring.sample if model.scoring.sample else None
+
+
+def score_samples(
+    placements: Sequence[Placement], manifest: Manifest, root: Path, keys: Keys, seconds: float = _SECONDS
+) -> bool:
+    """Have every deployed model score its sample, and print what each answers.
+
+    Args:
+        placements: What is deployed; what has no endpoint is left out.
+        manifest: The models.
+        root: The project's folder.
+        keys: The models' keys.
+        seconds: How long to wait for each answer.
+
+    Returns:
+        Whether all of them answered.
+    """
+    files = {model.name: sample_file(model, root) for model in manifest.models}
+    asked = [(one, file) for one in placements if one.endpoint and (file := files.get(one.model))]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        answers = list(pool.map(lambda pair: _answer(pair[0], pair[1], keys, seconds), asked))
+    width = max((len(one.model) for one, _ in asked), default=0)
+    out = console()
+    for (placement, file), (succeeded, text) in zip(asked, answers, strict=True):
+        line = Text(f"{placement.model:<{width}}   {file.name} ")
+        line.append("-> " if succeeded else "failed: ", style="green" if succeeded else "red")
+        line.append(text)
+        out.print(line, soft_wrap=True)
+    return all(succeeded for succeeded, _ in answers)
+
+
+def _answer(placement: Placement, file: Path, keys: Keys, seconds: float) -> tuple[bool, str]:
+    try:
+        answer = score(placement.endpoint or "", file.read_bytes(), seconds, keys.of(placement))
+    except CliError as error:
+        return False, str(error)
+    except OSError as error:
+        return False, f"{file} cannot be read: {error.strerror or error}"
+    if answer.is_success:
+        return True, _short(answer.text)
+    return False, _short(f"{answer.status} {answer.message}")
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 4]} ..."

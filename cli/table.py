@@ -1,0 +1,113 @@
+"""What the command prints: to a person at a terminal with colours, elsewhere as plain lines of any length."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.highlighter import JSONHighlighter
+from rich.table import Table
+from rich.text import Text
+
+from cli.edge import counted
+from cli.states import NOT_DEPLOYED, NOT_LIVE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cli.deployed import Placement
+
+COLOURS = {
+    "ready": "green",
+    "busy": "green",
+    "idle": "green",
+    "running": "green",
+    "starting": "yellow",
+    "draining": "yellow",
+    "restarting": "yellow",
+    "updating": "yellow",
+    NOT_DEPLOYED: "yellow",
+    NOT_LIVE: "dim",
+}
+# In these, somebody took away what was deployed.
+_GONE = ("missing", "stopped")
+# Not cut to the 80 columns that a pipe or a log file would get.
+_UNLIMITED = 10_000
+
+
+def console(*, error: bool = False) -> Console:
+    """Return where to print.
+
+    Args:
+        error: For messages beside the result.
+    """
+    stream = sys.stderr if error else sys.stdout
+    width = None if stream.isatty() else _UNLIMITED
+    return Console(stderr=error, width=width, highlight=False, markup=False, emoji=False)
+
+
+def say(line: str) -> None:
+    """Print a line about what is being done, beside the result."""
+    console(error=True).print(line, style="dim", soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON, as it is: for programs."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def print_text(value: Any) -> None:
+    """Print a value for a person: JSON in colours, a text as it is."""
+    if isinstance(value, str):
+        console().print(value, soft_wrap=True)
+        return
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    console().print(JSONHighlighter()(text), soft_wrap=True)
+
+
+def print_placements(placements: Iterable[Placement]) -> None:
+    """Print the table of models, and below it what keeps any of them from serving."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for name in ("MODEL", "VERSION", "TARGET", "STATE"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("ENDPOINT", overflow="fold")
+    rows = list(placements)
+    for row in rows:
+        state, endpoint = _state_and_endpoint(row)
+        table.add_row(row.model, row.version, row.target, state, endpoint)
+    out = console()
+    out.print(table)
+    if gone := [row for row in rows if row.state in _GONE]:
+        names = ", ".join(row.model for row in gone)
+        out.print(f"\nNot running although deployed: {names}. Restore with: slipway up -- --refresh", soft_wrap=True)
+    for row in rows:
+        if row.error:
+            where = " on devices" if row.devices else ""
+            out.print(f"\n{row.model} failed{where}:\n{row.error.rstrip()}", style="red", soft_wrap=True)
+        if row.reload_error:
+            out.print(
+                f"\n{row.model}: the latest edit was not taken over; the script before it goes on serving:\n"
+                f"{row.reload_error.rstrip()}",
+                style="red",
+                soft_wrap=True,
+            )
+
+
+def _state_and_endpoint(row: Placement) -> tuple[Text, Text]:
+    state, endpoint = Text(row.state, style=COLOURS.get(row.state, "red")), Text(row.endpoint or "")
+    if row.reload_error:
+        state.append(", edit failed", style="red")
+        endpoint.append("   reload: the latest edit is not live, see below", style="red")
+    elif row.reload:
+        endpoint.append("   reload: edits of its script are live", style="dim")
+    elif row.devices:
+        endpoint.append(counted(row.devices), style="dim")
+    elif row.engine:
+        endpoint.append(f"`slipway batch run {row.model}` starts a job", style="dim")
+    elif row.state == NOT_LIVE:
+        endpoint.append("its target is not among slipway:targets of this stack", style="dim")
+    elif row.state == NOT_DEPLOYED:
+        endpoint.append("`slipway up` deploys it", style="dim")
+    return state, endpoint
