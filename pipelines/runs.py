@@ -1,0 +1,63 @@
+"""Runs the engine to see what would change or what has drifted, and writes that down as data."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.errors import CliError
+from cli.image_copy import image_size
+from cli.project import find_project
+from cli.pulumi import Pulumi
+from cli.wanted import checked_environment, checked_manifest
+from manifest.atomic import write_atomically
+from pipelines.changes import Preview
+from pipelines.events import read_drift, read_preview
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def preview(stack: str, out: Path) -> bool:
+    """Preview a stack.
+
+    Args:
+        stack: The stack.
+        out: Where to write what was found, in any case.
+
+    Returns:
+        Whether the preview worked.
+    """
+    return _run(stack, out, "preview", lambda log, code: read_preview(stack, log, code=code, size_of=image_size))
+
+
+def drift(stack: str, out: Path) -> bool:
+    """Look for what is not as it was deployed; otherwise as `preview`."""
+    return _run(stack, out, "refresh", lambda log, code: read_drift(stack, log, code=code))
+
+
+def _run(stack: str, out: Path, operation: str, read: Callable[[Path, int], Preview]) -> bool:
+    try:
+        found = _engine(stack, operation, read)
+    except CliError as error:
+        found = Preview(stack=stack, failed=[line[:500] for line in f"{error}\n{error.hint or ''}".splitlines()][:40])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, found.model_dump_json(indent=1) + "\n")
+    return not found.failed
+
+
+def _engine(stack: str, operation: str, read: Callable[[Path, int], Preview]) -> Preview:
+    project = find_project()
+    pulumi = Pulumi(project, stack, project.environment())
+    checked_manifest(project)
+    checked_environment(pulumi.config)
+    if not pulumi.exists():
+        if operation == "refresh":
+            return Preview(stack=stack)
+        pulumi.create()
+    options = ["--preview-only"] if operation == "refresh" else ["--suppress-outputs"]
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "events"
+        code = pulumi.run(operation, "--non-interactive", *options, event_log=log)
+        return read(log, code)
