@@ -1,0 +1,20 @@
+"""What all tests share: their examples and their order.
+
+Property tests try the same examples in every run, so that a failure is of the change at hand.
+`HYPOTHESIS_PROFILE=explore` tries new ones.
+"""
+
+import os
+from pathlib import Path
+
+from hypothesis import settings
+
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("explore", max_examples=2000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+def pytest_collection_modifyitems(items):
+    # Each process takes whole files: the long ones first, so that none is alone at the end.
+    levels = Path(__file__).parent
+    items.sort(key=lambda item: {"system": 0, "engine": 1}.get(item.path.relative_to(levels).parts[0], 2))

@@ -1,0 +1,67 @@
+"""The command on a stack with a model on Container Instances, on the real engine and the stand-in for Azure."""
+
+import json
+import subprocess
+import sys
+import uuid
+
+import pytest
+
+from tests.engine.conftest import ROOT, _base
+from tests.engine.test_azure_aci import REGISTRY, SERVICE, Models
+from tests.engine.test_azure_aci import models as models  # noqa: PLC0414 - a fixture
+from tests.engine.test_azure_aci import store as store  # noqa: PLC0414 - as above
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="session")
+def versions(engine):
+    """A service that tells its state, in the local registry."""
+    repository = f"engine-test-{uuid.uuid4().hex[:8]}"
+    answer = json.dumps({"state": "ready", "label": "setosa"})
+    maker = engine.containers.create(_base(engine), ["true"])
+    command = json.dumps(["python3", "-c", SERVICE.replace('b"VERSION"', f"b'{answer}'")])
+    maker.commit(f"{REGISTRY}/{repository}", "one", changes=f"ENTRYPOINT []\nCMD {command}")
+    maker.remove()
+    digest = None
+    for line in engine.images.push(f"{REGISTRY}/{repository}", "one", stream=True, decode=True):
+        assert "error" not in line, line
+        digest = line.get("aux", {}).get("Digest", digest)
+    return repository, {"one": digest}
+
+
+def _slipway(models: Models, *arguments, code=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", *arguments, "--stack", models.name],
+        cwd=models.folder,
+        env={**models.env, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def test_status_score_logs_and_keys_of_a_model_that_wants_a_key(models):
+    models.models()
+    models.up()
+    (models.folder / "models.yaml").write_text("models: []\n")
+    (models.folder / f"Pulumi.{models.name}.yaml").write_text(
+        "config:\n  slipway:targets: [aci]\n  slipway:azure: {location: westeurope}\n"
+    )
+    (models.folder / ".slipway").mkdir(exist_ok=True)
+    (models.folder / ".slipway/toolchain.json").write_text(json.dumps({"path": [], "env": {}}))
+    (models.folder / "request.json").write_text("{}")
+    endpoint, keys = models.deployed()
+    [told] = json.loads(_slipway(models, "status", "--json").stdout)["models"]
+    assert (told["state"], told["endpoint"]) == ("ready", endpoint)
+    answer = json.loads(_slipway(models, "score", "iris", "--data", "request.json").stdout)
+    assert answer["label"] == "setosa"
+    logged = _slipway(models, "logs", "iris").stdout
+    assert "POST /score" in logged
+    assert not any(key in logged for key in keys.values())
+    [shown] = json.loads(_slipway(models, "keys", "iris", "--json").stdout)["keys"]
+    assert {name: shown[name] for name in ("primary", "secondary")} == keys

@@ -1,0 +1,111 @@
+"""One manifest, one result: on the real engine, builder, registry and containers."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from tests.system.checkout import Project
+
+pytestmark = [pytest.mark.engine, pytest.mark.system]
+
+IMAGE, REMOTE, CONTAINER = "Image", "RemoteImage", "Container"
+
+
+@pytest.fixture
+def two(project):
+    """Two models, up."""
+    project.model("alpha")
+    project.model("beta")
+    project.run("up")
+    return project
+
+
+def test_an_unchanged_manifest_is_zero_operations(two):
+    assert two.operations("up", "--yes", "--skip-preview") == {}
+
+
+def test_another_checkout_with_another_umask_path_and_times_is_zero_operations(two, tmp_path):
+    other = Project(tmp_path / "elsewhere", stack=two.stack, state=two.state)
+    shutil.copytree(two.folder / "models", other.folder / "models")
+    shutil.copyfile(two.folder / "models.yaml", other.folder / "models.yaml")
+    shutil.copyfile(two.folder / f"Pulumi.{two.stack}.yaml", other.folder / f"Pulumi.{two.stack}.yaml")
+    for path in other.folder.rglob("*"):
+        if not path.is_symlink() and ".slipway" not in path.parts:
+            # A umask takes nothing of the owner's: what git checks out as executable is.
+            path.chmod(0o700 if path.is_dir() or os.access(path, os.X_OK) else 0o600)
+            os.utime(path, (1, 1))
+    assert other.operations("preview") == {}
+
+
+def test_an_edited_script_changes_that_models_image_and_container_only(two):
+    beta = two.containers()["beta"].id
+    two.model("alpha", answer="second")
+    changed = two.operations("up", "--yes", "--skip-preview")
+    assert {name for _, name in changed} == {"alpha"}
+    assert {kind for kind, _ in changed} == {IMAGE, REMOTE, CONTAINER}
+    assert two.answer("alpha") == {"answer": "second", "sum": 3}
+    assert two.containers()["beta"].id == beta
+
+
+def test_a_preview_lists_what_up_then_does(two):
+    two.model("alpha", answer="second")
+    two.remove("beta")
+    two.model("gamma")
+    previewed = two.operations("preview")
+    assert previewed == two.operations("up", "--yes", "--skip-preview")
+    assert set(two.containers()) == {"alpha", "gamma"}
+
+
+def test_a_removed_models_container_and_image_are_gone(two):
+    image = two.containers()["beta"].image.id
+    two.remove("beta")
+    two.run("up")
+    assert set(two.containers()) == {"alpha"}
+    assert image not in {one.id for one in two.docker.images.list(all=True)}
+
+
+def test_a_broken_model_fails_with_its_traceback_while_the_old_one_answers(two):
+    old = two.containers()["alpha"].id
+    two.script("alpha").write_text(
+        "def init():\n    raise ValueError('weights are torn')\n\n\ndef run(data):\n    pass\n"
+    )
+    failed = two.run("up", check=False)
+    assert failed.returncode == 1
+    shown = failed.stdout + failed.stderr
+    assert "ValueError: weights are torn" in shown
+    assert "score.py" in shown
+    assert two.containers()["alpha"].id == old
+    assert two.answer("alpha") == {"answer": "first", "sum": 3}
+
+
+def test_an_answer_that_breaks_the_schema_never_leaves_the_builder(two):
+    schema = {"output": {"type": "object", "required": ["probability"]}}
+    (two.folder / "models/alpha/schema.json").write_text(json.dumps(schema))
+    two.model("alpha", answer="second", schema="schema.json")
+    failed = two.run("up", check=False)
+    assert failed.returncode == 1
+    assert "probability" in failed.stdout + failed.stderr
+    assert two.answer("alpha") == {"answer": "first", "sum": 3}
+
+
+def test_a_container_removed_by_hand_is_restored_by_a_refresh(two):
+    two.containers()["alpha"].remove(force=True)
+    beta = two.containers()["beta"].id
+    two.run("up", "--", "--refresh")
+    assert two.answer("alpha") == {"answer": "first", "sum": 3}
+    assert two.containers()["beta"].id == beta
+
+
+def test_down_leaves_no_container_no_image_and_no_stack(two):
+    images = {container.image.id for container in two.containers().values()}
+    two.run("down")
+    assert two.containers() == {}
+    assert not images & {one.id for one in two.docker.images.list(all=True)}
+    assert not list((two.state / ".pulumi/stacks").rglob(f"{two.stack}.json"))
+
+
+def test_a_second_down_says_that_nothing_is_there(two):
+    two.run("down")
+    assert "nothing" in two.run("down").stdout.lower()

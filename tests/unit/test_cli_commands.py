@@ -1,0 +1,197 @@
+"""`slipway score` and `slipway status` against real services; Pulumi's answers come from a script."""
+
+import io
+import json
+
+import pytest
+
+from cli.errors import Exit
+from cli.main import run
+from tests.unit.cli_harness import FakePulumi, service
+
+MANIFEST = """models:
+  - name: iris
+    version: 1
+    path: models/iris
+    scoring: {sample: sample.json}
+    targets: [local-docker]
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    model = tmp_path / "models" / "iris"
+    model.mkdir(parents=True)
+    (model / "score.py").write_text("def init(): pass\ndef run(data): return data\n")
+    (model / "weights.bin").write_bytes(b"1")
+    (model / "sample.json").write_text('{"data": [1]}')
+    (tmp_path / "models.yaml").write_text(MANIFEST)
+    # Nowhere near the project's root, and without a Docker engine.
+    monkeypatch.chdir(model)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-docker.sock")
+    return FakePulumi(tmp_path)
+
+
+@pytest.fixture
+def iris(project):
+    with service({"label": "setosa"}) as server:
+        _deploy(project, server.endpoint)
+        yield server
+
+
+def _deploy(project, endpoint, kind="local-docker"):
+    targets = {kind: {"endpoint": endpoint, "container": "shop-dev-iris", "reload": False}}
+    project.answers(out={"models": {"iris": {"version": "1", "image": "r/iris@sha256:1", "targets": targets}}})
+
+
+@pytest.mark.parametrize("named", [[], [""]])
+def test_without_a_name_every_model_scores_its_sample(named, iris, capsys):
+    assert run(["score", *named]) == Exit.OK
+    assert iris.received[1] == b'{"data": [1]}'
+    assert capsys.readouterr().out == 'iris   sample.json -> {"label": "setosa"}\n'
+
+
+def test_without_a_name_one_models_refusal_is_a_failure(project, capsys):
+    with service({"message": "no such feature"}, 400) as server:
+        _deploy(project, server.endpoint)
+        assert run(["score", "--json"]) == Exit.FAILED
+    [answer] = json.loads(capsys.readouterr().out)["answers"]
+    assert (answer["model"], answer["status"], answer["error"]) == ("iris", 400, "no such feature")
+
+
+def test_a_request_for_no_model_lists_the_models(iris, capsys):
+    assert run(["score", "--data", "mine.json"]) == Exit.USAGE
+    assert "slipway score NAME --data mine.json, NAME being one of: iris." in capsys.readouterr().err
+
+
+def test_a_model_that_is_not_deployed_yet_is_in_the_status(iris, project, capsys):
+    second = MANIFEST.replace("models:\n", "").replace("iris", "wine", 1)
+    (project.root / "models.yaml").write_text(MANIFEST + second)
+    assert run(["status", "--json"]) == Exit.OK
+    states = {one["model"]: one["state"] for one in json.loads(capsys.readouterr().out)["models"]}
+    assert states["wine"] == "not deployed"
+
+
+def test_a_broken_manifest_keeps_nobody_from_seeing_what_runs(iris, project, capsys):
+    (project.root / "models.yaml").write_text("models: [")
+    assert run(["status", "--json"]) == Exit.OK
+    report = json.loads(capsys.readouterr().out)
+    assert [one["model"] for one in report["models"]] == ["iris"]
+    assert any("models.yaml" in note for note in report["notes"])
+
+
+def test_without_data_the_models_sample_is_scored(iris, capsys):
+    assert run(["score", "iris"]) == Exit.OK
+    assert iris.received[1] == b'{"data": [1]}'
+    assert json.loads(capsys.readouterr().out) == {"label": "setosa"}
+
+
+def test_a_request_can_be_a_file_or_the_input(iris, project, monkeypatch):
+    (project.root / "mine.json").write_text("[2]")
+    assert run(["score", "iris", "--data", str(project.root / "mine.json")]) == Exit.OK
+    assert iris.received[1] == b"[2]"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"[3]")))
+    assert run(["score", "iris", "--data", "-"]) == Exit.OK
+    assert iris.received[1] == b"[3]"
+
+
+def test_a_request_that_is_not_there_is_wrong_usage(iris, capsys):
+    assert run(["score", "iris", "--data", "nothing.json"]) == Exit.USAGE
+    assert "nothing.json cannot be read: No such file" in capsys.readouterr().err
+
+
+def test_as_json_the_answer_comes_with_where_it_is_from(iris, capsys):
+    assert run(["score", "iris", "--json"]) == Exit.OK
+    report = json.loads(capsys.readouterr().out)
+    assert report.pop("milliseconds") > 0
+    assert report == {
+        "model": "iris",
+        "version": "1",
+        "target": "local-docker",
+        "status": 200,
+        "answer": {"label": "setosa"},
+    }
+
+
+def test_an_unknown_model_names_the_nearest_one(iris, capsys):
+    assert run(["score", "irs"]) == Exit.USAGE
+    assert 'Unknown model "irs"; did you mean "iris"?' in capsys.readouterr().err
+
+
+def test_an_unknown_target_names_those_of_the_model(iris, capsys):
+    assert run(["score", "iris", "--target", "aks"]) == Exit.USAGE
+    assert 'Unknown target of iris "aks"; allowed: local-docker.' in capsys.readouterr().err
+
+
+def test_a_model_that_refuses_a_request_is_a_failure_in_its_words(project, capsys):
+    with service({"message": "no such feature"}, 400) as server:
+        _deploy(project, server.endpoint)
+        assert run(["score", "iris"]) == Exit.FAILED
+    seen = capsys.readouterr()
+    assert seen.err == "iris answered 400: no such feature\n"
+    assert seen.out == ""
+
+
+def test_a_model_without_a_sample_asks_for_a_request(iris, project, capsys):
+    (project.root / "models.yaml").write_text(MANIFEST.replace("sample: sample.json", ""))
+    assert run(["score", "iris"]) == Exit.USAGE
+    assert "--data FILE" in capsys.readouterr().err
+
+
+def test_scoring_needs_no_valid_manifest_when_the_request_is_given(iris, project):
+    (project.root / "models.yaml").write_text("models: [")
+    assert run(["score", "iris"]) == Exit.USAGE
+    assert run(["score", "iris", "--data", str(project.root / "Pulumi.yaml")]) == Exit.OK
+
+
+@pytest.mark.parametrize("arguments", [["score", "iris"], ["status"]])
+def test_a_stack_without_deployments_says_how_to_deploy(arguments, project, capsys):
+    project.answers(err="error: no stack named 'dev' found", code=6)
+    run(arguments)
+    seen = capsys.readouterr()
+    assert "`slipway up` deploys models.yaml." in seen.out + seen.err
+
+
+def test_the_status_is_told_even_without_a_docker_engine(project, capsys):
+    with service({"state": "busy", "error": None, "reload": {"enabled": False}}) as server:
+        _deploy(project, server.endpoint)
+        assert run(["status", "--json"]) == Exit.OK
+    seen = capsys.readouterr()
+    report = json.loads(seen.out)
+    assert report["stack"] == "dev"
+    assert [(one["model"], one["state"], one["endpoint"]) for one in report["models"]] == [
+        ("iris", "busy", server.endpoint)
+    ]
+    assert "No Docker engine answers at unix://" in seen.err
+
+
+def test_a_service_that_is_gone_is_unreachable_in_the_table(project, capsys):
+    with service({}) as server:
+        _deploy(project, server.endpoint, kind="aks")
+    assert run(["status"]) == Exit.OK
+    assert capsys.readouterr().out.splitlines()[1].split() == ["iris", "1", "aks", "unreachable", server.endpoint]
+
+
+def test_a_second_down_finds_nothing_even_when_docker_was_stopped_by_the_first(project, capsys):
+    project.answers(err="error: no stack named 'dev' found", code=6)
+    assert run(["down"]) == Exit.OK
+    assert "Nothing to remove" in capsys.readouterr().out
+
+
+def test_a_stack_is_not_destroyed_while_docker_is_away(project, capsys):
+    _deploy(project, "http://127.0.0.1:1")
+    assert run(["down"]) == Exit.FAILED
+    assert "Start Docker" in capsys.readouterr().err
+    assert not [call for _, call in project.calls() if call.startswith(("destroy", "stack rm"))]
+
+
+def test_what_pulumi_cannot_do_is_a_failure_in_its_words(project, capsys):
+    project.answers(err="error: engine on fire", code=255)
+    assert run(["status"]) == Exit.FAILED
+    assert capsys.readouterr().err == "Pulumi cannot read the stack's outputs: engine on fire\n"
+
+
+def test_a_wrong_manifest_is_named_by_the_way_to_it_from_here(project, capsys):
+    (project.root / "models.yaml").write_text(MANIFEST.replace("path", "pth"))
+    assert run(["up"]) == Exit.USAGE
+    assert capsys.readouterr().err.startswith("../../models.yaml:2:5: ")

@@ -1,0 +1,41 @@
+"""Errors in a log, as the runtime itself writes them."""
+
+import logging
+import sys
+
+import pytest
+
+from cli.checks.last_error import error_in
+from scoring.telemetry.events import JsonFormatter, TextFormatter
+
+
+def _record(level, message):
+    try:
+        float("boom")
+    except ValueError:
+        return logging.LogRecord("slipway", level, "score.py", 1, message, (), sys.exc_info())
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
+def test_an_error_is_found_in_either_form_and_once(formatter):
+    lines = formatter.format(_record(logging.ERROR, "run() failed")).splitlines()
+    [found] = [error for line in lines if (error := error_in(line))]
+    assert "run() failed" in found
+    assert "\n" not in found
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
+def test_what_is_no_error_is_none_even_when_it_speaks_of_one(formatter):
+    lines = formatter.format(_record(logging.INFO, " ERROR slipway: nothing")).splitlines()
+    assert [error_in(line) for line in lines] == [None] * len(lines)
+
+
+def test_what_a_script_printed_by_itself_is_no_event():
+    for line in ("", "{", "{}", "[1]", "ERROR", '{"level": "ERROR"', "plain text"):
+        assert error_in(line) is None
+
+
+def test_json_tells_what_was_raised():
+    assert error_in(JsonFormatter().format(_record(logging.ERROR, "run() failed"))).endswith(
+        "ValueError: could not convert string to float: 'boom'"
+    )

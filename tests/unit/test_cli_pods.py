@@ -1,0 +1,159 @@
+"""What keeps pods from serving, in plain words; pods as a cluster described them, cut to what is looked at."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from cli.errors import CliError
+from cli.pods import is_ready, refused, state_of, trouble
+
+
+class Cluster:
+    """Tells events and a log."""
+
+    def __init__(self, events=(), log=()):
+        self._events, self._log = list(events), list(log)
+        self.previous = None
+
+    def events(self, _pod):
+        return self._events
+
+    def log(self, _pod, *, tail, previous):
+        self.previous = previous
+        if not self._log:
+            raise CliError("there is none")
+        return [("", line) for line in self._log[-tail:]]
+
+
+def told(**given):
+    """What the client makes of an answer: attributes, and None for what is not there."""
+    names = ("waiting", "terminated", "running", "reason", "message", "conditions", "container_statuses", "phase")
+    return SimpleNamespace(**{**dict.fromkeys(names), **given})
+
+
+def a_pod(
+    *, ready=False, waiting=None, terminated=None, last=None, restarts=0, phase="Running", conditions=(), **status
+):
+    container = told(
+        state=told(waiting=waiting, terminated=terminated), last_state=told(terminated=last), restart_count=restarts
+    )
+    conditions = [told(type="Ready", status=str(ready)), *conditions]
+    statuses = None if phase == "Pending" else [container]
+    metadata = told(name="iris-1", deletion_timestamp=None, labels={"app.kubernetes.io/name": "iris"})
+    return told(
+        metadata=metadata,
+        status=told(phase=phase, conditions=conditions, container_statuses=statuses),
+    )
+
+
+def test_a_pod_that_serves_or_only_starts_is_no_trouble():
+    assert is_ready(a_pod(ready=True))
+    assert trouble(a_pod(ready=True), Cluster()) is None
+    assert trouble(a_pod(), Cluster()) is None
+    assert trouble(a_pod(phase="Pending"), Cluster()) is None
+
+
+def test_a_pod_that_is_taken_away_is_no_trouble_and_serves_nobody():
+    pod = a_pod(ready=True, waiting=told(reason="CrashLoopBackOff"))
+    pod.metadata.deletion_timestamp = "now"
+    assert not is_ready(pod)
+    assert trouble(pod, Cluster()) is None
+
+
+def test_an_image_that_cannot_be_pulled_is_told_with_who_has_to_be_allowed():
+    pod = a_pod(waiting=told(reason="ImagePullBackOff", message="localhost:5050/iris: not found"))
+    found = trouble(pod, Cluster())
+    assert "localhost:5050/iris: not found" in found.message
+    assert "AcrPull" in found.mend
+    assert "slipway:kubernetes.pullSecret" in found.mend
+
+
+def test_a_crash_loop_shows_the_end_of_the_log_of_the_container_before():
+    pod = a_pod(waiting=told(reason="CrashLoopBackOff"), last=told(reason="Error", exit_code=3), restarts=4)
+    cluster = Cluster(log=["first", "ValueError: no weights"])
+    found = trouble(pod, cluster)
+    assert "ends with exit code 3, 4 restarts so far" in found.message
+    assert found.message.endswith("ValueError: no weights")
+    assert cluster.previous is True
+    assert "go on serving" in found.mend
+
+
+def test_the_log_of_a_container_that_has_just_ended_is_its_own():
+    pod, cluster = a_pod(terminated=told(reason="Error", exit_code=3)), Cluster(log=["boom"])
+    assert "boom" in trouble(pod, cluster).message
+    assert cluster.previous is False
+
+
+def test_without_a_log_the_exit_code_is_told():
+    assert trouble(a_pod(terminated=told(reason="Error", exit_code=1)), Cluster()).message.endswith("exit code 1.")
+
+
+def test_too_little_memory_is_told_as_that():
+    found = trouble(a_pod(last=told(reason="OOMKilled", exit_code=137)), Cluster())
+    assert "more memory than its limit" in found.message
+    assert "`memory`" in found.mend
+
+
+def test_a_pod_that_finds_no_node_says_what_is_lacking():
+    lacking = told(type="PodScheduled", status="False", message="0/2 nodes are available: 2 Insufficient cpu.")
+    found = trouble(a_pod(phase="Pending", conditions=[lacking]), Cluster())
+    assert "Insufficient cpu" in found.message
+    assert "nodeSelector" in found.mend
+
+
+def test_a_secret_that_is_gone_is_restored_by_a_refresh():
+    found = trouble(a_pod(waiting=told(reason="CreateContainerConfigError", message='secret "x" not found')), Cluster())
+    assert 'secret "x" not found' in found.message
+    assert "--refresh" in found.mend
+
+
+def test_a_failing_probe_is_told_with_what_it_got():
+    found = trouble(a_pod(), Cluster(events=["other", "Startup probe failed: HTTP probe failed with statuscode: 503"]))
+    assert "statuscode: 503" in found.message
+    assert "slipway logs iris" in found.mend
+    assert "startupSeconds" in found.mend
+
+
+def test_an_evicted_pod_says_why():
+    pod = a_pod(phase="Failed")
+    pod.status.reason, pod.status.message = "Evicted", "The node was low on resource: memory."
+    assert "low on resource: memory" in trouble(pod, Cluster()).message
+
+
+def a_deployment(*, replicas=2, updated=2, available=2, total=2, generation=3, seen=3, conditions=()):
+    return told(
+        metadata=told(generation=generation),
+        spec=told(replicas=replicas),
+        status=told(
+            observed_generation=seen,
+            updated_replicas=updated,
+            available_replicas=available,
+            replicas=total,
+            conditions=conditions,
+        ),
+    )
+
+
+GIVEN_UP = [told(type="Progressing", status="False", reason="ProgressDeadlineExceeded")]
+
+
+@pytest.mark.parametrize(
+    ("given", "state"),
+    [
+        ({}, "ready"),
+        ({"updated": 1, "total": 3}, "updating"),
+        ({"total": 3}, "updating"),
+        ({"seen": 2}, "updating"),
+        ({"available": None, "updated": None}, "starting"),
+        ({"updated": 1, "conditions": GIVEN_UP}, "stuck"),
+        ({"available": None, "conditions": GIVEN_UP}, "failed"),
+    ],
+)
+def test_a_deployments_state_is_one_word(given, state):
+    assert state_of(a_deployment(**given)) == state
+
+
+def test_a_quota_that_is_used_up_is_told():
+    used_up = [told(type="ReplicaFailure", status="True", message="exceeded quota: slipway")]
+    assert refused(a_deployment(conditions=used_up)) == "exceeded quota: slipway"
+    assert refused(a_deployment()) is None

@@ -1,0 +1,104 @@
+"""The toolchain runs on the Python that a machine has, and makes the environment that the project needs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.toolchain_harness import ROOT, context_in
+from toolchain import main, python_env
+
+FILES = sorted((ROOT / "toolchain").glob("*.py"))
+READ_BY_OLD_PYTHONS = {"__init__.py", "__main__.py"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_file_is_read_by_python_3_9(path):
+    ast.parse(path.read_text(), feature_version=(3, 9))
+
+
+@pytest.mark.parametrize("name", sorted(READ_BY_OLD_PYTHONS))
+def test_what_runs_before_the_version_is_checked_is_read_by_python_3_4(name):
+    ast.parse((ROOT / "toolchain" / name).read_text(), feature_version=(3, 4))
+
+
+def test_an_old_python_gets_one_line_that_says_what_is_needed():
+    script = "import runpy, sys; sys.version_info = (3, 8, 1); runpy.run_module('toolchain', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Slipway's set-up needs Python 3.9 or later; this is ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_toolchain_imports_nothing_but_the_standard_library():
+    script = "import sys; import toolchain.main; print('\\n'.join(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    tops = {name.partition(".")[0] for name in told.stdout.split()}
+    plain = subprocess.run(
+        [sys.executable, "-c", script.replace("import toolchain.main; ", "")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    before = {name.partition(".")[0] for name in plain.stdout.split()}
+    assert tops - before - set(sys.stdlib_module_names) == {"toolchain"}
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("3.10.14", False), ("3.11.0", True), ("3.13.9", True), ("3.14.0", False), ("4.0", False), ("", False)],
+)
+def test_the_project_runs_on_the_pythons_it_says(version, expected):
+    assert python_env.suitable(version) is expected
+
+
+def test_the_environment_is_renewed_when_the_lock_the_project_or_its_place_changes(tmp_path):
+    stamps = set()
+    for number, (lock, project) in enumerate([("a", "p"), ("b", "p"), ("b", "q")]):
+        root = tmp_path / "checkout"
+        root.mkdir(exist_ok=True)
+        (root / "requirements.lock").write_text(lock)
+        (root / "pyproject.toml").write_text(project)
+        stamps.add(python_env.stamp(context_in(tmp_path, root=root)))
+        assert len(stamps) == number + 1
+    moved = root.rename(tmp_path / "moved")
+    stamps.add(python_env.stamp(context_in(tmp_path, root=moved)))
+    assert len(stamps) == 4
+
+
+def test_a_python_on_path_is_found_by_its_version_not_its_name(tmp_path, monkeypatch):
+    fake = tmp_path / "bin" / "python3.13"
+    fake.parent.mkdir()
+    fake.write_text("#!/bin/sh\necho 3.9.2\n")
+    fake.chmod(0o755)
+    good = tmp_path / "bin" / "python3.12"
+    good.write_text("#!/bin/sh\necho 3.12.5\n")
+    good.chmod(0o755)
+    monkeypatch.setattr(sys, "_base_executable", str(fake))
+    assert python_env.find(context_in(tmp_path, {"PATH": str(fake.parent)})) == (str(good), "3.12.5")
+
+
+def test_an_error_of_a_step_is_printed_without_a_traceback(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SLIPWAY_REGISTRY_PORT", "http")
+    assert main.main(["status"]) == 1
+    told = capsys.readouterr().err
+    assert "SLIPWAY_REGISTRY_PORT is 'http'" in told
+    assert "Traceback" not in told
+
+
+def test_ctrl_c_says_that_nothing_is_lost(monkeypatch, capsys):
+    def interrupted(_context):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main.setup, "set_up", interrupted)
+    assert main.main([]) == 130
+    assert "the next run takes it up" in capsys.readouterr().err
+
+
+def test_every_command_is_in_the_makefile():
+    text = (Path(ROOT) / "Makefile").read_text()
+    for command in ("-m toolchain\n", "-m toolchain stop\n", "-m toolchain env\n"):
+        assert command in text
