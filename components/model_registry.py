@@ -10,11 +10,13 @@ import pulumi
 from manifest import content
 from manifest.listing import model_digest
 from registry import DEFAULT_LOCATION, RegistryError, bytes_of, context_folder, open_registry
+from registry.azureml_address import with_workspace
 from registry.progress import every
 
 if TYPE_CHECKING:
     from components.project import Project
     from manifest import Model
+    from manifest.model import Source
     from registry.fetch import Progress
 
 _TYPE = "slipway:index:RegisteredModel"
@@ -49,17 +51,27 @@ class RegisteredModel(pulumi.CustomResource):
             "tags": dict(model.tags) or None,
             "data": model.lineage.data,
             "metrics": dict(model.lineage.metrics) or None,
-            **_place(model),
+            **_place(model, project),
         }
         super().__init__(_TYPE, model.name, {name: one for name, one in inputs.items() if one is not None}, opts)
 
 
-def _place(model: Model) -> dict[str, Any]:
+def _place(model: Model, project: Project) -> dict[str, Any]:
     if model.source:
-        return {"url": model.source.url, "sha256": model.source.sha256}
+        return {"url": _url(model, model.source, project), "sha256": model.source.sha256}
     if model.model_path != ".":
         return {"path": model.path}
     return {"path": model.path, "exclude": sorted(content.scoring_files(model))}
+
+
+def _url(model: Model, source: Source, project: Project) -> str:
+    """Where a model comes from; a workspace's may leave it to the stack which one that is."""
+    azure = project.environment.azure
+    workspace = azure.machine_learning.id if azure and azure.machine_learning else None
+    try:
+        return with_workspace(source.url, workspace)
+    except RegistryError as error:
+        raise pulumi.RunError(f"model {model.name}: source.url: {error}") from None
 
 
 def source_folder(model: Model) -> str | None:
@@ -97,7 +109,7 @@ def _fetch(model: Model, project: Project, progress: Progress) -> None:
         there = registry.get(model.name, model.version)
         same = there is not None and there.digest == f"sha256:{model.source.sha256}"
         bytes_of(
-            model.source.url,
+            _url(model, model.source, project),
             model.source.sha256,
             project.root,
             registered=(registry, there) if there and same else None,

@@ -234,20 +234,21 @@ ScriptPath = Annotated[str, Rule(rf"^{_NOT_UP}(?!(?:.*/)?\.py$){_PATH}\.py$", _w
 # Narrower than what stores allow: the last part becomes a file's name in the image.
 _KEY = r"(?!(?:.*/)?\.\.?(?:/|$))[A-Za-z0-9._~+=@,()-]+(?:/[A-Za-z0-9._~+=@,()-]+)*"
 _BUCKET = r"[a-z0-9](?:[a-z0-9.-]{1,61}[a-z0-9])?"
+_AZUREML_WORKSPACE = (
+    r"subscriptions/[0-9a-fA-F-]{36}/resource[gG]roups/[A-Za-z0-9_.()-]{1,90}/workspaces/[A-Za-z0-9][A-Za-z0-9_-]{2,32}"
+)
+_AZUREML_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
+_AZUREML_VERSION = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _SOURCE = (
     rf"https://[A-Za-z0-9.-]+(?::[0-9]{{1,5}})?/{_KEY}|(?:s3|az)://{_BUCKET}/{_KEY}/?"
     rf"|abfss?://{_BUCKET}@[A-Za-z0-9.-]+/{_KEY}/?|mlflow:models:/[A-Za-z0-9._~+=@,()-]+/[1-9][0-9]{{0,9}}"
+    rf"|azureml:(?://{_AZUREML_WORKSPACE}/models/{_AZUREML_NAME}/versions/|{_AZUREML_NAME}:){_AZUREML_VERSION}"
 )
 
 
 def _wrong_source(value: str) -> str | None:
     if re.fullmatch(_SOURCE, value):
         return None
-    if value.startswith("azureml:"):
-        return (
-            "azureml: addresses cannot be fetched yet; give the blob that holds the model, as az://CONTAINER/PATH "
-            "(`az ml model show` prints where it is)"
-        )
     # Not shown where it may hold a key.
     if re.match(r"[a-z0-9+]+://[^/]*@", value) and not value.startswith("abfs"):
         return "must not hold a user or a password: it would be in the state; see docs/registry.md for credentials"
@@ -255,10 +256,15 @@ def _wrong_source(value: str) -> str | None:
         return "must not have a query or a fragment (?, #): keys are often there, and it would be in the state"
     if value.startswith("mlflow:"):
         return f"must be mlflow:models:/NAME/VERSION with a version's number, not {shown(value)}"
+    if value.startswith("azureml:"):
+        return (
+            "must be azureml:NAME:VERSION or azureml://subscriptions/ID/resourceGroups/GROUP/workspaces/WORKSPACE/models/"
+            f"NAME/versions/VERSION, of a workspace and with a version (no label such as @latest), not {shown(value)}"
+        )
     return (
-        "must be https://HOST/FILE, s3://BUCKET/PATH, az://CONTAINER/PATH, abfs://CONTAINER@HOST/PATH or "
-        "mlflow:models:/NAME/VERSION, with a / at the end of a folder, without spaces and other odd characters, "
-        f"not {shown(value)}"
+        "must be https://HOST/FILE, s3://BUCKET/PATH, az://CONTAINER/PATH, abfs://CONTAINER@HOST/PATH, "
+        "mlflow:models:/NAME/VERSION or azureml:NAME:VERSION, with a / at the end of a folder, without spaces and "
+        f"other odd characters, not {shown(value)}"
     )
 
 

@@ -95,7 +95,8 @@ class Source(Checked):
     model_config = ConfigDict(json_schema_extra={"required": ["url", "sha256"]})
 
     url: SourceUrl = Field(
-        description="https://, s3://, az://, abfs:// or mlflow:models:/NAME/VERSION; a folder's ends in /."
+        description="https://, s3://, az://, abfs://, mlflow:models:/NAME/VERSION or azureml:NAME:VERSION; a folder's "
+        "ends in /."
     )
     sha256: Checksum = Field(
         default="", validate_default=True, description="Its checksum, which `slipway models digest URL` prints."

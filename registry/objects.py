@@ -6,6 +6,7 @@ Credentials are those that the stores' own packages find: AWS_* and ~/.aws; AZUR
 from __future__ import annotations
 
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from registry.errors import RegistryError
@@ -78,6 +79,11 @@ class ObjectSource:
         except Exception as error:  # noqa: BLE001 - see above; what it is, is told
             said = (str(error).splitlines() or [""])[0] or type(error).__name__
             kind = type(error).__name__
+            if getattr(error, "status_code", None) == HTTPStatus.FORBIDDEN:
+                raise RegistryError(
+                    f"{self._url} may not be read by who is logged in: it takes the role Storage Blob Data Reader on "
+                    f"its container, and a network that the account lets in ({said})"
+                ) from None
             if isinstance(error, PermissionError) or "redential" in said or kind == "ClientAuthenticationError":
                 raise RegistryError(f"{self._url} cannot be read with the credentials that are set: {said}") from None
             if isinstance(error, ValueError | TypeError):

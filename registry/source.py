@@ -96,11 +96,12 @@ def open_source(url: str) -> Source:
 
         return mlflow_source(url)
     if scheme == "azureml":
-        raise RegistryError(
-            f"{url} cannot be fetched yet: give the blob that holds the model, as az://CONTAINER/PATH "
-            "(`az ml model show` prints where it is)"
-        )
-    raise RegistryError(f"{url} is no source: it may begin with https://, s3://, az://, abfs:// or mlflow:models:/")
+        from registry.azureml import azureml_source  # noqa: PLC0415 - as above
+
+        return azureml_source(url)
+    raise RegistryError(
+        f"{url} is no source: it may begin with https://, s3://, az://, abfs://, mlflow:models:/ or azureml:"
+    )
 
 
 def file_name(url: str) -> str:
@@ -110,7 +111,7 @@ def file_name(url: str) -> str:
 
 def is_folder(url: str) -> bool:
     """Tell whether a URL stands for a folder of files."""
-    return url.endswith("/") or url.startswith("mlflow:")
+    return url.endswith("/") or url.startswith(("mlflow:", "azureml:"))
 
 
 def checked_names(url: str, files: list[RemoteFile]) -> list[RemoteFile]:

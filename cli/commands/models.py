@@ -14,6 +14,7 @@ from cli.table import console, print_json
 from manifest.fields import SourceUrl
 from manifest.problems import unknown
 from registry import ModelVersion, Registry, RegistryError, digest_of, open_registry
+from registry.azureml_address import with_workspace
 from registry.progress import on_terminal
 
 _ACTIONS = ("list", "show", "digest")
@@ -46,7 +47,7 @@ def command(
     project = find_project()
     try:
         if action == "digest":
-            _digest(project, str(what), json=json)
+            _digest(project, stack, str(what), json=json)
         elif action == "show":
             _show(_registry(project, stack), str(what), json=json)
         else:
@@ -145,14 +146,24 @@ def _rows(one: ModelVersion) -> list[tuple[str, str]]:
     return [(key, str(value)) for key, value in rows if value]
 
 
-def _digest(project: Project, url: str, *, json: bool) -> None:
+def _digest(project: Project, stack: str, url: str, *, json: bool) -> None:
     try:
         TypeAdapter(SourceUrl).validate_python(url)
     except ValidationError as error:
         raise CliError(f"The URL {error.errors()[0]['msg']}.", code=Exit.USAGE) from None
-    listing = digest_of(url, project.root, on_terminal())
+    listing = digest_of(_placed(project, stack, url), project.root, on_terminal())
     sha256 = listing.digest.removeprefix("sha256:")
     if json:
         print_json({"url": url, "sha256": sha256, "size": listing.size, "files": [one.name for one in listing.files]})
         return
     console().print(f"source:\n  url: {url}\n  sha256: {sha256}", soft_wrap=True)
+
+
+def _placed(project: Project, stack: str, url: str) -> str:
+    """A source's address; `azureml:NAME:VERSION` is in the stack's workspace."""
+    if not url.startswith("azureml:"):
+        return url
+    azure = load_stack_config(project, stack).values.get("slipway:azure")
+    settings = azure.get("machineLearning") if isinstance(azure, dict) else None
+    workspace = settings.get("id") if isinstance(settings, dict) else None
+    return with_workspace(url, workspace if isinstance(workspace, str) else None)

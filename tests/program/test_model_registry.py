@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 
+import pulumi
 import pytest
 import yaml
 
@@ -11,6 +12,8 @@ from manifest import ManifestError
 REGISTERED, IMAGE = "RegisteredModel", "Image"
 URL = "https://models.example/churn/model.onnx"
 CHECKSUM = "ab" * 32
+SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
+WORKSPACE = f"azureml://subscriptions/{SUBSCRIPTION}/resourceGroups/ml/workspaces/flora"
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +148,11 @@ def test_a_build_waits_for_the_registration_and_fetches_only_what_is_elsewhere(d
         ({"url": "s3://bucket/a b", "sha256": CHECKSUM}, "without spaces"),
         ({"url": "s3://bucket/../x", "sha256": CHECKSUM}, "must be https"),
         ({"url": "mlflow:models:/churn@champion", "sha256": CHECKSUM}, "with a version's number"),
-        ({"url": "azureml:churn:3", "sha256": CHECKSUM}, "cannot be fetched yet; give the blob"),
+        ({"url": "azureml:churn@latest", "sha256": CHECKSUM}, r"with a version \(no label such as @latest\)"),
+        (
+            {"url": "azureml://registries/r/models/m/versions/1", "sha256": CHECKSUM},
+            "of a workspace and with a version",
+        ),
         ("s3://bucket/x", "must be a mapping"),
     ],
 )
@@ -165,11 +172,26 @@ def test_a_source_that_cannot_be_used_is_refused_with_what_to_write(declare, pro
         "az://container/model.pkl",
         "abfss://models@account.dfs.core.windows.net/churn/3/",
         "mlflow:models:/churn/3",
+        f"{WORKSPACE}/models/churn/versions/3",
     ],
 )
 def test_each_kind_of_source_is_taken(declare, project, url):
     _edit(project, "digits", source={"url": url, "sha256": CHECKSUM})
     assert declare(preview=True).of(REGISTERED)["digits"].inputs["url"] == url
+
+
+def test_a_short_address_of_a_workspace_is_in_the_stacks_own(declare, project):
+    _edit(project, "digits", source={"url": "azureml:churn:3", "sha256": CHECKSUM})
+    resource = (
+        f"/subscriptions/{SUBSCRIPTION}/resourceGroups/ml/providers/Microsoft.MachineLearningServices/workspaces/flora"
+    )
+    azure = {"location": "westeurope", "machineLearning": {"id": resource}}
+    recorder = declare(preview=True, azure=azure)
+    assert recorder.of(REGISTERED)["digits"].inputs["url"] == f"{WORKSPACE}/models/churn/versions/3"
+    with pytest.raises(
+        pulumi.RunError, match=r"model digits: source\.url: azureml:churn:3 is in the stack's workspace"
+    ):
+        declare(preview=True)
 
 
 def test_a_path_that_is_a_file_leaves_no_folder_for_the_scoring_files(declare, project):

@@ -13,6 +13,7 @@ from cli.errors import Exit
 from cli.main import run
 from registry import Notes, open_registry
 from registry.progress import every, in_words, on_terminal
+from tests.unit.azureml_standin import PLACE, TOP, workspace
 from tests.unit.cli_harness import FakePulumi
 from tests.unit.registry_harness import WHEN, sha, tls_server, version_of
 
@@ -125,6 +126,19 @@ def test_the_digest_of_a_url_is_printed_as_the_manifest_takes_it(project, tmp_pa
         assert answer == {"url": f"{web.url}/m.onnx", "sha256": sha(b"model"), "size": 5, "files": ["m.onnx"]}
         assert run(["models", "digest", f"{web.url}/none"]) == Exit.FAILED
         assert "answers 404" in capsys.readouterr().err
+
+
+def test_a_model_of_a_workspace_is_looked_for_in_the_stacks_own(project, monkeypatch, capsys):
+    project.configure("config:\n  slipway:targets: []\n")
+    assert run(["models", "digest", "azureml:churn:3"]) == Exit.FAILED
+    assert "the stack names none: set slipway:azure.machineLearning" in capsys.readouterr().err
+    project.configure(
+        f"config:\n  slipway:targets: []\n  slipway:azure: {{location: westeurope, machineLearning: {{id: {TOP}}}}}\n"
+    )
+    with workspace(monkeypatch):
+        assert run(["models", "digest", "azureml:churn:3"]) == Exit.FAILED
+    said = capsys.readouterr().err
+    assert said == f"{PLACE}/models/churn/versions/3: there is no model churn in the workspace flora: it has none\n"
 
 
 @pytest.mark.parametrize(

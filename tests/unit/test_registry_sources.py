@@ -16,7 +16,6 @@ import pytest
 
 from manifest.listing import list_files
 from registry import RegistryError, bytes_of, context_folder, digest_of, open_registry
-from registry.source import open_source
 from tests.unit.registry_harness import s3, sha, tls_server, version_of
 
 ROOT = Path(__file__).parents[2]
@@ -385,11 +384,6 @@ def test_without_an_address_of_mlflow_the_variable_is_named(root, monkeypatch, t
         monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking)
     with pytest.raises(RegistryError, match="set MLFLOW_TRACKING_URI"):
         digest_of("mlflow:models:/churn/3", root)
-
-
-def test_a_model_of_a_workspace_names_the_way_that_there_is():
-    with pytest.raises(RegistryError, match=r"cannot be fetched yet: give the blob.*az://CONTAINER/PATH"):
-        open_source("azureml://subscriptions/x/models/churn/versions/3")
 
 
 def test_a_missing_package_is_named_with_the_command():
