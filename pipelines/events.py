@@ -22,6 +22,8 @@ _STACK = "pulumi:pulumi:Stack"
 _PROVIDER = "pulumi:providers:"
 _IMAGE = "docker-build:index:Image"
 _REGISTERED = "slipway:index:RegisteredModel"
+# That the container's host has an image, or has lost it, is no change of what runs.
+_FETCHED = "RemoteImage"
 _IMAGES = {"ScoringImage": "image", "EnvironmentImage": "environment", "RegisteredModel": "image"}
 _ACTIONS: dict[str, Action] = {
     "create": "created",
@@ -141,9 +143,9 @@ def read_drift(stack: str, log: Path, *, code: int, environ: Mapping[str, str] =
             continue
         found = metadata.get("op") == "delete" or (metadata.get("op") == "update" and _paths(metadata))
         _add(seen, {**metadata, "op": metadata["op"] if found else "same"})
-        place = _place(metadata, seen.parents)
-        if metadata["op"] == "delete" and place in seen.groups:
-            seen.groups[place].reasons[f"{metadata['type'].rpartition(':')[2]} is gone"[:200]] = None
+        place, lost = _place(metadata, seen.parents), metadata["type"].rpartition(":")[2]
+        if metadata["op"] == "delete" and lost != _FETCHED and place in seen.groups:
+            seen.groups[place].reasons[f"{lost} is gone"[:200]] = None
     changes = [
         Change(model=model, target=target, action=one.action, reasons=list(one.reasons)[:_MOST_REASONS])
         for (model, target), one in sorted(seen.groups.items())
@@ -208,8 +210,7 @@ def _add(seen: _Seen, metadata: dict[str, Any]) -> None:
         group.component = action
         return
     kind = metadata["type"].rpartition(":")[2]
-    if kind == "RemoteImage":
-        # That the container's host has it is no change of what runs.
+    if kind == _FETCHED:
         return
     # Another version in the model registry replaces none that is there.
     group.resources.append("updated" if action == "replaced" and metadata["type"] == _REGISTERED else action)

@@ -156,3 +156,16 @@ def test_drift_is_what_a_refresh_finds_other_than_recorded(read):
         "diabetes": ("updated", ["memory"]),
         "quiet": ("unchanged", []),
     }
+
+
+def test_an_image_that_the_containers_host_has_lost_is_no_drift(read):
+    component = _urn("slipway:index:LocalDocker", "iris")
+
+    def found(op, kind):
+        types = f"slipway:index:LocalDocker$docker:index/{kind[0].lower()}{kind[1:]}:{kind}"
+        return _event(op, types, f"iris-{kind}", component, kind="resOutputsEvent")
+
+    [lost] = read(found("same", "Container"), found("delete", "RemoteImage"), by=read_drift).changes
+    assert (lost.action, lost.reasons) == ("unchanged", [])
+    [both] = read(found("delete", "Container"), found("delete", "RemoteImage"), by=read_drift).changes
+    assert (both.action, both.reasons) == ("updated", ["Container is gone"])
