@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cli.choose import sentence
 from cli.deployed import BATCH, LOCAL
 from cli.errors import CliError, Exit
+from cli.project import short_name
 from jobs.engine import Job, JobError
 from manifest.problems import unknown
 
@@ -189,7 +190,7 @@ def told() -> Iterator[None]:
 
 def _engine(pulumi: Pulumi, target: dict[str, Any], *, local: bool) -> Engine:
     # Each brings an SDK along that only some stacks use.
-    owner = f"{pulumi.project.name}/{pulumi.stack.rpartition('/')[2]}"
+    owner = f"{pulumi.project.name}/{short_name(pulumi.stack)}"
     if local:
         from jobs.local_engine import LocalEngine
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError
+from cli.project import short_name
 from manifest.object_names import instance
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Cluster:
         # Importing it takes longer than most commands run.
         from kubernetes import client  # noqa: PLC0415 - see above
 
-        self._instance = instance(pulumi.project.name, pulumi.stack.rpartition("/")[2])
+        self._instance = instance(pulumi.project.name, short_name(pulumi.stack))
         settings = _settings(pulumi)
         self.namespaces = sorted(
             {settings.get("namespace") or self._instance, *settings.get("namespaces", {}), *(namespaces or set())}

@@ -10,6 +10,7 @@ import docker
 import requests
 
 from cli.errors import CliError
+from cli.project import short_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -71,12 +72,12 @@ class Engine:
 
         Args:
             project: The project's name.
-            stack: Only those of this stack.
+            stack: Only those of this stack, however it is written.
 
         Raises:
             CliError: The engine does not answer.
         """
-        labels = [f"{_LABEL}project={project}", *([f"{_LABEL}stack={stack}"] if stack else [])]
+        labels = [f"{_LABEL}project={project}", *([f"{_LABEL}stack={short_name(stack)}"] if stack else [])]
         try:
             # The low-level call: the other one asks for each container by itself.
             found = self._client.api.containers(all=True, filters={"label": labels})

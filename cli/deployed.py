@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cli.containers import Engine
 from cli.errors import CliError
 from cli.keys import Keys
+from cli.project import short_name
 from cli.service import statuses
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def overview(pulumi: Pulumi, keys: Keys | None = None) -> Overview:
         try:
             engine = Engine(pulumi.env)
             running = engine.containers(pulumi.project.name, pulumi.stack)
-            busy = engine.busy_with_jobs(f"{pulumi.project.name}/{pulumi.stack.rpartition('/')[2]}")
+            busy = engine.busy_with_jobs(f"{pulumi.project.name}/{short_name(pulumi.stack)}")
         except CliError as error:
             running, busy = None, set()
             notes.append(str(error))

@@ -15,6 +15,7 @@ from cli.containers import Engine
 from cli.deployed import recorded
 from cli.errors import CliError, Exit
 from cli.keys import Keys
+from cli.project import short_name
 from cli.pulumi import Pulumi
 from cli.stack_config import load_stack_config
 from cli.wanted import checked_environment, checked_manifest
@@ -144,7 +145,7 @@ class Context:
     def containers(self) -> list[Running]:
         """The stack's containers, running or not."""
         engine = self.docker
-        stack = self.stack.rpartition("/")[2]
+        stack = short_name(self.stack)
         return self._once("containers", "docker", lambda: engine.containers(self.project.name, stack))
 
     def run(self, *command: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError
 from cli.keys import plain_secret
 from cli.service import Answer
+from cli.states import FAILED, READY, ROLLING, WAITING, counted
 from iot_hub import HubClient, HubError
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ _TYPES = ("slipway:index:EdgeDeployment", "slipway:index:EdgeDevice")
 _PATIENCE_SECONDS = 5.0
 _OK = 200
 _RUNNING = "running"
-READY, FAILED, WAITING, ROLLING = "ready", "failed", "waiting", "rolling"
 _AGENTS = (
     "SELECT deviceId, configurations, properties.desired.$version AS wanted, "
     "properties.reported.lastDesiredVersion AS seen, properties.reported.lastDesiredStatus AS status, "
@@ -150,16 +149,6 @@ def overall(devices: Iterable[DeviceState]) -> str:
     return next(iter(sorted(states - {READY})), READY) if states else "no device"
 
 
-def counted(devices: Iterable[DeviceState]) -> str:
-    """Return how many devices are how, for people."""
-    counts = Counter(one.state for one in devices)
-    total = sum(counts.values())
-    parts = [f"{counts.pop(READY, 0)} of {total} devices ready" if total != 1 else f"1 device {next(iter(counts))}"]
-    if total == 1:
-        return parts[0]
-    return ", ".join([*parts, *(f"{count} {state}" for state, count in sorted(counts.items()))])
-
-
 _SHOWN = 10
 
 
@@ -239,6 +228,7 @@ def device_of(placement: Placement, hub: HubClient, device: str | None = None) -
     ready = next((one.device for one in found.devices if one.state == READY), None)
     if ready is None:
         raise CliError(
-            f"{placement.model} is ready on no device: {counted(found.devices)}.", hint="`slipway status` tells why."
+            f"{placement.model} is ready on no device: {counted(one.state for one in found.devices)}.",
+            hint="`slipway status` tells why.",
         )
     return ready

@@ -100,10 +100,15 @@ class Registry:
             digest: As `sha256:...`.
 
         Raises:
-            RegistryError: It does not answer, or is busy all the time.
+            RegistryError: It does not answer, is busy all the time, or does not let us look.
         """
-        path, scope = f"/v2/{repository}/{kind}/{digest}", f"repository:{repository}:pull"
-        answer = self.request("HEAD", path, what=f"does not tell whether it has {repository}@{digest}", scope=scope)
+        answer = self.request(
+            "HEAD",
+            f"/v2/{repository}/{kind}/{digest}",
+            what=f"does not tell whether it has {repository}@{digest}",
+            codes=(httpx.codes.OK, httpx.codes.NOT_FOUND),
+            scope=f"repository:{repository}:pull",
+        )
         return answer.status_code == httpx.codes.OK
 
     def manifest(self, repository: str, reference: str) -> tuple[bytes, str]:

@@ -22,6 +22,11 @@ _PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE_FILE"  # noqa: S105 - a variable's 
 _BACKEND = "PULUMI_BACKEND_URL"
 
 
+def short_name(stack: str) -> str:
+    """Return a stack's own name: with Pulumi Cloud it may be written as organisation/stack."""
+    return stack.rpartition("/")[2]
+
+
 @dataclass(frozen=True)
 class Project:
     """A folder with Pulumi.yaml and models.yaml.
@@ -54,8 +59,7 @@ class Project:
         Raises:
             CliError: The stack has no configuration; the message names those that have.
         """
-        # With Pulumi Cloud a stack may be written as organisation/stack.
-        name = stack.rpartition("/")[2]
+        name = short_name(stack)
         path = self.root / f"Pulumi.{name}.yaml"
         if name and path.is_file():
             return path

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from cli.locks import release_stale_locks, state_folder
+from cli.project import short_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +84,8 @@ def _recorded(pulumi: Pulumi) -> dict[str, Any] | None:
     if folder is None:
         return None
     try:
-        text = (folder / "stacks" / pulumi.project.name / f"{pulumi.stack}.json").read_text(encoding="utf-8")
+        file = folder / "stacks" / pulumi.project.name / f"{short_name(pulumi.stack)}.json"
+        text = file.read_text(encoding="utf-8")
         checkpoint = json.loads(text)["checkpoint"]
         latest = checkpoint.get("latest") or {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cli.deployed import recorded
 from cli.errors import CliError
 from cli.keys import Keys
+from cli.project import short_name
 from cli.samples import sample_file
 from cli.service import score
 from releases import Release, ReleasedModel, ReleaseError, ReleaseStore, release_location
@@ -126,7 +127,7 @@ def _release(pulumi: Pulumi, manifest: Manifest, keys: Keys, promoted: Release |
     return Release(
         id=Release.id_for(time, models),
         project=pulumi.project.name,
-        stack=pulumi.stack.rpartition("/")[2],
+        stack=short_name(pulumi.stack),
         time=time,
         commit=commit,
         modified=modified,

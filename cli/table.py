@@ -11,8 +11,7 @@ from rich.highlighter import JSONHighlighter
 from rich.table import Table
 from rich.text import Text
 
-from cli.edge import counted
-from cli.states import NOT_DEPLOYED, NOT_LIVE
+from cli.states import NOT_DEPLOYED, NOT_LIVE, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,7 +102,7 @@ def _state_and_endpoint(row: Placement) -> tuple[Text, Text]:
     elif row.reload:
         endpoint.append("   reload: edits of its script are live", style="dim")
     elif row.devices:
-        endpoint.append(counted(row.devices), style="dim")
+        endpoint.append(counted(one.state for one in row.devices), style="dim")
     elif row.engine:
         endpoint.append(f"`slipway batch run {row.model}` starts a job", style="dim")
     elif row.state == NOT_LIVE:

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError, Exit
 from manifest import (
-    AciTarget,
-    AksTarget,
-    BatchTarget,
     Environment,
-    IotEdgeTarget,
     ManifestError,
     load_environment,
     load_manifest,
 )
+from manifest.live import live_models, live_targets, needs_platform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,8 +24,6 @@ if TYPE_CHECKING:
     from manifest import Manifest
 
 _AZURE = "slipway:azure"
-# The kinds of target that are always in Azure.
-_PLATFORM = {AciTarget.kind, IotEdgeTarget.kind}
 
 
 def checked_manifest(project: Project) -> Manifest:
@@ -86,16 +81,19 @@ def own_registry(outputs: Mapping[str, Any] | None) -> str | None:
     return str(registry) if registry else None
 
 
-def makes_registry(config: StackConfig) -> bool:
+def makes_registry(config: StackConfig, manifest: Manifest) -> bool:
     """Tell whether a stack's deployment makes the registry that its images are in."""
-    return "slipway:registry" not in config.values and uses_azure(config)
+    return "slipway:registry" not in config.values and uses_azure(config, manifest)
 
 
-def uses_azure(config: StackConfig) -> bool:
-    """Tell whether a stack's live targets are in Azure; batch targets are where it has Azure and they say nothing."""
-    live = set(config.live_targets)
-    is_there = _AZURE in config.values and BatchTarget.kind in live
-    return bool(_PLATFORM & live) or is_there or (AksTarget.kind in live and not has_own_cluster(config))
+def uses_azure(config: StackConfig, manifest: Manifest) -> bool:
+    """Tell whether a live target is in Azure."""
+    live = config.live_targets
+    return _AZURE in config.values and any(
+        needs_platform(target, has_azure=True, has_own_cluster=has_own_cluster(config))
+        for model in live_models(manifest, live)
+        for target in live_targets(model, live)
+    )
 
 
 def has_own_cluster(config: StackConfig) -> bool:

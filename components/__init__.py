@@ -3,8 +3,18 @@
 from components.environment_image import EnvironmentImages
 from components.local_docker import LocalDocker
 from components.model_registry import RegisteredModel
+from components.placement import Placement, platform_for
 from components.project import Project
 from components.promoted_image import PromotedImage
 from components.scoring_image import ScoringImage
 
-__all__ = ["EnvironmentImages", "LocalDocker", "Project", "PromotedImage", "RegisteredModel", "ScoringImage"]
+__all__ = [
+    "EnvironmentImages",
+    "LocalDocker",
+    "Placement",
+    "Project",
+    "PromotedImage",
+    "RegisteredModel",
+    "ScoringImage",
+    "platform_for",
+]

@@ -24,7 +24,8 @@ class _Nodes(Checked):
 
     vm_size: VmSize = "Standard_D4ds_v5"
     min: Annotated[int, Ge(0), Le(1000)] = 1
-    max: Annotated[int, Ge(1), Le(1000)] = 5
+    # Checked even where it is not given: `min` may be above it.
+    max: Annotated[int, Ge(1), Le(1000)] = Field(default=5, validate_default=True)
     zones: _Zones = Field(default=("1", "2", "3"), description="Availability zones; [] where the region has none.")
 
     @field_validator("max", mode="after")
@@ -39,7 +40,7 @@ class SystemPool(_Nodes):
     """The nodes of the cluster's own parts; models run elsewhere."""
 
     min: Annotated[int, Ge(1), Le(1000)] = 3
-    max: Annotated[int, Ge(1), Le(1000)] = 6
+    max: Annotated[int, Ge(1), Le(1000)] = Field(default=6, validate_default=True)
 
 
 class Pool(_Nodes):

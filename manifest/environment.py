@@ -5,7 +5,8 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from annotated_types import Ge, Le
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
@@ -215,13 +216,20 @@ def load_environment(values: Mapping[str, Any], *, source: str, path: Path | Non
 
 def _decoded(name: str, value: Any) -> Any:
     """What Pulumi hands out as text, as the value that it stands for."""
-    texts = {field.alias for field in Environment.model_fields.values() if field.annotation in (str, str | None)}
+    texts = {field.alias for field in Environment.model_fields.values() if _is_text(field.annotation)}
     if not isinstance(value, str) or name in texts:
         return value
     try:
         return json.loads(value)
     except (ValueError, RecursionError):
         return value
+
+
+def _is_text(annotation: Any) -> bool:
+    """Whether a value can be nothing but a text; also one that may be missing, or has rules: Annotated[str, ...]."""
+    if isinstance(annotation, UnionType) or get_origin(annotation) is Union:
+        return all(_is_text(one) or one is NoneType for one in get_args(annotation))
+    return annotation is str or (get_origin(annotation) is Annotated and _is_text(get_args(annotation)[0]))
 
 
 def _document(path: Path | None, source: str) -> Document | None:

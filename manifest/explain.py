@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from manifest.problems import shown, unknown
 
@@ -103,5 +103,14 @@ def _allowed(schema: Mapping[str, Any], loc: Loc) -> list[str]:
             else:
                 here = next(one for one in here["anyOf"] if one.get("type") != "string" and one.get("type") != "null")
         if part is not None:
-            here = here["items"] if isinstance(part, int) else here["properties"][part]
+            here = here["items"] if isinstance(part, int) else _value_of(here, part)
     return list(here["properties"])
+
+
+def _value_of(schema: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The JSON Schema of a key's value; in a map, of every key that has none of its own."""
+    if own := schema.get("properties", {}).get(key):
+        return cast("Mapping[str, Any]", own)
+    # pydantic writes a map whose keys have one pattern as that, any other as additional properties.
+    patterns = list(schema.get("patternProperties", {}).values())
+    return cast("Mapping[str, Any]", patterns[0] if patterns else schema["additionalProperties"])

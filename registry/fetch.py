@@ -178,6 +178,9 @@ def _fetched(source: Source, folder: Path, progress: Progress | None, url: str) 
 
 def _fetch_file(source: Source, file: RemoteFile, path: Path, progress: Progress | None, url: str) -> File:
     digest = hashlib.sha256()
+    if path.exists():
+        # A run that was killed between the last two steps has left it read-only.
+        path.chmod(0o644)
     with path.open("a+b") as output:
         output.seek(0)
         while chunk := output.read(CHUNK):

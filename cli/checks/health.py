@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from cli.diagnosis import Finding
-from cli.edge import FAILED, READY, counted
 from cli.port_forward import is_inside
 from cli.service import UNAUTHORIZED, statuses
+from cli.states import FAILED, READY, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ def check(context: Context) -> Iterator[Finding]:
 
 
 def _on_devices(placement: Placement) -> Finding:
-    model, text = placement.model, counted(placement.devices)
+    model, text = placement.model, counted(one.state for one in placement.devices)
     if placement.state == FAILED:
         mend = "Mend what they say, or `slipway up` with the version before."
         return Finding("problem", f"{text}:\n{placement.error}", mend, model)

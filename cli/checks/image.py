@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cli.diagnosis import Finding
 from cli.image_registry import Registry, RegistryError
+from cli.project import short_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,7 @@ def check(context: Context) -> Iterator[Finding]:
 
 
 def _mend(context: Context, model: str) -> str:
-    stack = context.stack.rpartition("/")[2]
+    stack = short_name(context.stack)
     if source := context.config.values.get("slipway:promoteFrom"):
         return f"Copy it again: slipway promote {source} {stack}"
     # A refresh does not see it: the plugin asks registries without TLS over TLS.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cli.diagnosis import Finding
 from cli.wanted import uses_azure
-from manifest import AksTarget
+from manifest.live import live_models, live_targets, needs_cluster
 from standins.azure_native import in_use
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ def check(context: Context) -> Iterator[Finding]:
         f"{one.get('kind')}-{one.get('name')}": str(one.get("version"))
         for one in json.loads(context.run("pulumi", "plugin", "ls", "--json")) or []
     }
-    live = set(context.environment.targets)
-    needed = (*_NEEDED, *(["resource-kubernetes"] if AksTarget.kind in live else []))
+    kinds = context.environment.targets
+    live = [target for model in live_models(context.manifest, kinds) for target in live_targets(model, kinds)]
+    needed = (*_NEEDED, *(["resource-kubernetes"] if any(map(needs_cluster, live)) else []))
     found = {name: shutil.which(f"pulumi-{name}", path=path) or installed.get(name) for name in needed}
     if missing := [name for name, where in found.items() if not where]:
         yield Finding(
@@ -38,5 +39,5 @@ def check(context: Context) -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", f"{', '.join(needed)}: there.")
-    if uses_azure(context.config) and (line := in_use(context.env)):
+    if uses_azure(context.config, context.manifest) and (line := in_use(context.env)):
         yield Finding("warning", line, "docs/azure.md says what a deployment to Azure needs.")

@@ -21,7 +21,7 @@ _SECONDS = 5.0
 def check(context: Context) -> Iterator[Finding]:
     """Ask for its version of the protocol; one that wants a login is there as well."""
     registry = context.environment.registry
-    if makes_registry(context.config):
+    if "slipway:azure" in context.config.values and makes_registry(context.config, context.manifest):
         own = own_registry(context.outputs)
         if own is None:
             yield Finding("skipped", f"The first deployment of {context.stack} makes its registry.")

@@ -5,7 +5,7 @@ from cli.debugging import LABEL as DEBUG_LABEL
 from cli.errors import CliError
 from cli.locks import only_run
 from cli.options import DEFAULT_STACK, PulumiArguments, StackOption
-from cli.project import find_project
+from cli.project import find_project, short_name
 from cli.pulumi import Pulumi
 from cli.recovery import recover
 from cli.registry import is_local, remove_tags
@@ -19,7 +19,7 @@ def command(stack: StackOption = DEFAULT_STACK, options: PulumiArguments = None)
     pulumi = Pulumi(project, stack, project.environment())
     with only_run(project, stack):
         existed = recover(pulumi, say)
-        engine = _engine(pulumi, needed=existed)
+        engine = _engine(pulumi)
         # A registry of the stack's own is in its outputs, which go with it.
         repository = repository_of(pulumi)
         if existed:
@@ -36,12 +36,13 @@ def command(stack: StackOption = DEFAULT_STACK, options: PulumiArguments = None)
         out.print(f"Nothing to remove: the stack {stack} is not there, nor anything of it.")
 
 
-def _engine(pulumi: Pulumi, *, needed: bool) -> Engine | None:
-    """The Docker engine; without a stack it may be stopped, as it is after a first `make down`."""
+def _engine(pulumi: Pulumi) -> Engine | None:
+    """The Docker engine; it may be stopped, or there may be none, where the stack has nothing on it."""
     try:
         return Engine(pulumi.env)
     except CliError:
-        if needed:
+        resources = ((pulumi.state() or {}).get("deployment") or {}).get("resources") or []
+        if any(str(one.get("type")).startswith("docker:") for one in resources):
             raise
         return None
 
@@ -53,7 +54,7 @@ def _remove_the_rest(pulumi: Pulumi, engine: Engine, repository: str) -> list[st
     for container in leftover:
         engine.remove(container)
     for label in (DEBUG_LABEL, BATCH_LABEL):
-        for name in engine.labelled(label, f"{project}/{pulumi.stack}"):
+        for name in engine.labelled(label, f"{project}/{short_name(pulumi.stack)}"):
             engine.remove_by_name(name)
     # Images are named by content, so another stack may run the same ones.
     images = engine.remove_images(repository)

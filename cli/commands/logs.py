@@ -87,7 +87,7 @@ def command(
 
 def _on_engine(pulumi: Pulumi) -> list[_Source]:
     engine = Engine(pulumi.env)
-    containers = engine.containers(pulumi.project.name, pulumi.stack.rpartition("/")[2])
+    containers = engine.containers(pulumi.project.name, pulumi.stack)
 
     def reader(container: Running) -> Callable[[int, bool], Iterator[tuple[str, str]]]:
         return lambda tail, follow: engine.log(container.id, tail=tail, follow=follow)

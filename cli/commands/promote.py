@@ -18,7 +18,7 @@ from cli.pulumi import Pulumi
 from cli.release_log import promotes_from, store_of
 from cli.table import console, print_json, say
 from cli.wanted import checked_environment, checked_manifest, makes_registry, own_registry, repository_of
-from manifest import Manifest
+from manifest.live import live_models
 from releases import Release, ReleaseError
 
 _DIGEST = 12
@@ -48,7 +48,7 @@ def command(
     _check_configuration(taking, source)
     release, reasons, note = _release(giving, taking, release_id, force=force)
     running = taking.outputs()
-    planned = moves(release, running, _wanted(manifest, taking))
+    planned = moves(release, running, {one.name for one in live_models(manifest, taking.config.live_targets)})
     if json:
         print_json(_report(giving, taking, release, planned, reasons))
     else:
@@ -57,7 +57,7 @@ def command(
         say(note)
     if reasons:
         raise CliError(f"Not promoted: {'; '.join(reasons)}.", hint=_hint(reasons, source, target))
-    lacks_registry = makes_registry(taking.config) and not own_registry(running)
+    lacks_registry = makes_registry(taking.config, manifest) and not own_registry(running)
     if lacks_registry:
         say(f"{target} has no registry yet to copy the images to: what its models share is made first.")
     if dry_run:
@@ -115,11 +115,6 @@ def _release(giving: Pulumi, taking: Pulumi, id_: str | None, *, force: bool) ->
             f"release {release.id} is older than what {taking.stack} runs, {running and running.promoted_from}"
         )
     return release, reasons, note
-
-
-def _wanted(manifest: Manifest, taking: Pulumi) -> set[str]:
-    live = set(taking.config.values.get("slipway:targets") or [])
-    return {model.name for model in manifest.models if any(target.kind in live for target in model.targets)}
 
 
 def _hint(reasons: list[str], source: str, target: str) -> str:

@@ -61,7 +61,7 @@ def workspace(
     *,
     storage: pulumi.Input[str],
     key_vault: pulumi.Input[str],
-    registry: pulumi.Input[str],
+    registry: pulumi.Input[str] | None,
     insights: pulumi.Input[str],
 ) -> machinelearningservices.Workspace:
     """Create the workspace over what the stack has, each given by its id."""

@@ -163,7 +163,7 @@ class Platform(pulumi.ComponentResource):
             self.scope,
             storage=self.storage.id,
             key_vault=self._vault.id,
-            registry=self._registry.id,
+            registry=self._registry.id if self._registry_wanted else None,
             insights=self._insights.id,
         ).id
 

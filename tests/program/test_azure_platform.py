@@ -133,6 +133,9 @@ def test_a_machine_learning_workspace_comes_with_what_it_needs(platform):
     assert vault["enablePurgeProtection"] is True
     assert "accessPolicies" not in vault
     assert wrong(recorder) == []
+    elsewhere = platform(machineLearning={}, config={"registry": "registry.example.com"})
+    assert elsewhere.of("Registry") == {}
+    assert "containerRegistry" not in elsewhere.of("Workspace")["machine-learning"].inputs
     assert "enablePurgeProtection" not in platform(machineLearning={}, keyVault={"purgeProtection": False}).one(
         "Vault"
     ).inputs.get("properties")

@@ -178,11 +178,18 @@ def test_a_second_down_finds_nothing_even_when_docker_was_stopped_by_the_first(p
     assert "Nothing to remove" in capsys.readouterr().out
 
 
-def test_a_stack_is_not_destroyed_while_docker_is_away(project, capsys):
-    _deploy(project, "http://127.0.0.1:1")
+def test_a_stack_with_containers_is_not_destroyed_while_docker_is_away(project, capsys):
+    project.answers(out={"deployment": {"resources": [{"type": "docker:index/container:Container"}]}})
     assert run(["down"]) == Exit.FAILED
     assert "Start Docker" in capsys.readouterr().err
     assert not [call for _, call in project.calls() if call.startswith(("destroy", "stack rm"))]
+
+
+def test_a_stack_that_has_nothing_on_docker_is_destroyed_without_it(project, capsys):
+    project.answers(out={"deployment": {"resources": [{"type": "kubernetes:apps/v1:Deployment"}]}})
+    assert run(["down"]) == Exit.OK
+    assert "The stack dev is gone" in capsys.readouterr().out
+    assert [call for _, call in project.calls() if call.startswith("destroy")]
 
 
 def test_what_pulumi_cannot_do_is_a_failure_in_its_words(project, capsys):

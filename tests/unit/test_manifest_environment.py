@@ -154,3 +154,26 @@ def test_the_file_gives_lines(tmp_path):
 def test_a_local_registry_at_another_port_is_the_default_one(monkeypatch):
     monkeypatch.setenv("SLIPWAY_REGISTRY", "localhost:5999")
     assert load_environment({"targets": []}, source="Pulumi.dev.yaml").registry == "localhost:5999"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"slipway:azure": '{"location": "westeurope", "iotHub": {"devices": {"line-4": {"foo": 1}}}}'},
+            'slipway:azure.iotHub.devices.line-4.foo: unknown key "foo"; allowed: auth, enabled, tags.',
+        ),
+        (
+            {"slipway:kubernetes": '{"context": "a", "namespaces": {"team": {"quotas": 1}}}'},
+            'slipway:kubernetes.namespaces.team.quotas: unknown key "quotas"; did you mean "quota"?',
+        ),
+    ],
+)
+def test_an_unknown_key_below_a_name_of_the_users_is_told_with_those_that_there_are(values, message):
+    (said,) = problems({"slipway:targets": "[]", **values})
+    assert message in said
+
+
+def test_a_stacks_name_of_digits_is_a_name():
+    given = {"slipway:targets": "[]", "slipway:promoteFrom": "2024"}
+    assert load_environment(given, source="Pulumi.dev.yaml").promote_from == "2024"

@@ -245,3 +245,8 @@ def test_merging_leaves_both_sides_as_they_are():
     base, over = {"HostConfig": {"Binds": ["a"]}}, {"HostConfig": {"Binds": ["b"]}}
     assert merged(base, over) == {"HostConfig": {"Binds": ["a", "b"]}}
     assert (base, over) == ({"HostConfig": {"Binds": ["a"]}}, {"HostConfig": {"Binds": ["b"]}})
+
+
+def test_an_unknown_key_of_a_route_is_told_with_those_that_there_are(said):
+    route = {"route": "FROM /* INTO $upstream", "prio": 1}
+    assert 'unknown key "prio"; allowed: priority, route, timeToLiveSecs.' in said({**LINE, "routes": {"all": route}})

@@ -138,6 +138,8 @@ def test_a_kubeconfig_that_is_none_is_refused_without_being_shown():
         ({"pools": [{"name": "a"}, {"name": "a"}]}, 'has "a" twice'),
         ({"pools": [{"name": "system"}]}, 'the cluster\'s own nodes are the pool "system"'),
         ({"pools": [{"name": "a", "min": 5, "max": 2}]}, "must be at least `min`, 5, not 2"),
+        ({"pools": [{"name": "a", "min": 9}]}, "max: must be at least `min`, 9, not 5"),
+        ({"system": {"min": 8}}, "max: must be at least `min`, 8, not 6"),
         ({"pools": [{"name": "my-pool"}]}, "1 to 12 lower-case letters"),
         ({"system": {"vmSize": "big"}}, "a size as in"),
         ({"authorizedRanges": ["everybody"]}, "a range as in"),

@@ -101,6 +101,14 @@ def test_a_registry_that_stays_busy_is_not_said_to_have_lost_what_it_was_asked_f
         server.registry.has("manifests", "x", DIGEST)
 
 
+def test_a_registry_that_lets_nobody_look_is_not_said_to_have_lost_what_it_was_asked_for():
+    with (
+        _serving(challenge="Basic realm=x", wants="Basic of-somebody-else") as server,
+        pytest.raises(RegistryError, match="HTTP 401"),
+    ):
+        server.registry.has("manifests", "x", DIGEST)
+
+
 def _upload(server):
     server.registry.again(
         lambda: server.registry.upload("x", server.registry.begin("x"), DIGEST, len(CONTENT), iter([CONTENT]))

@@ -10,6 +10,7 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -83,6 +84,26 @@ def test_the_next_run_goes_on_where_the_last_one_gave_up(web, root):
     web.requests.clear()
     bytes_of(web.model, sha(DATA), root)
     assert [given for _, given, _ in web.requests] == ["bytes=1000000-"]
+    assert held(root, web.model, sha(DATA)) == {"model.onnx": DATA}
+
+
+def test_a_run_that_was_killed_just_before_its_last_step_is_finished_by_the_next(web, root, monkeypatch):
+    monkeypatch.setattr("pathlib.Path.rename", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        bytes_of(web.model, sha(DATA), root)
+    monkeypatch.undo()
+    monkeypatch.setenv("SSL_CERT_FILE", str(web.authority))
+    [left] = (root / ".slipway/models").glob("*.partial/model.onnx")
+    opened, real = [], Path.open
+
+    def watched(path, mode="r", *arguments, **options):
+        # root may write what is read-only: who runs the tests must not make the difference.
+        opened.extend([path.stat().st_mode & 0o200] if path == left and mode == "a+b" else [])
+        return real(path, mode, *arguments, **options)
+
+    monkeypatch.setattr("pathlib.Path.open", watched)
+    bytes_of(web.model, sha(DATA), root)
+    assert opened == [0o200]
     assert held(root, web.model, sha(DATA)) == {"model.onnx": DATA}
 
 
