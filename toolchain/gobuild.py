@@ -60,6 +60,7 @@ DOCKER_BUILD = Module(
 )
 BUILDKIT = Module("buildkit", "github.com/moby/buildkit", "github.com/moby/buildkit/version.Version")
 ACTIONLINT = Module("actionlint", "github.com/rhysd/actionlint")
+OBJECT_CHECKS = Module("object-checks", "github.com/yannh/kubeconform")
 REGISTRY = Module(
     "registry",
     "github.com/distribution/distribution/v3",

@@ -1,4 +1,4 @@
-"""What only the tests need: a browser, storage and broker as Azure's, a linter and a parser, and Kubernetes."""
+"""What only the tests need: browser, storage, broker, linter, parser, Kubernetes and what checks its objects."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain import azurite, browser, gobuild, mosquitto, npm
+from toolchain import azurite, browser, gobuild, mosquitto, npm, object_checks
 from toolchain.context import Taken
 from toolchain.kubernetes import cluster
 
@@ -31,6 +31,7 @@ def provide(context: Context) -> None:
             ("Azurite", _azurite),
             ("Power Query", _power_query),
             ("Linter", _linter),
+            (object_checks.NAME, object_checks.ensure),
             (cluster.NAME, _cluster),
             (mosquitto.NAME, mosquitto.ensure),
         ):
