@@ -165,6 +165,8 @@ class Supervisor:
 
     def _begin(self, mine: Slice) -> None:
         job = self._job
+        # This is the clerk's answer: it can be told of the progress now.
+        self._is_told = True
         self._progress = Progress(
             len(mine.parts) + mine.finished, mine.size, mine.finished, mine.finished_size, mine.items, mine.failed
         )

@@ -335,6 +335,38 @@ def test_tasks_share_a_job_without_overlap(tmp_path):
     assert max(sizes) - min(sizes) < 600
 
 
+def test_how_far_a_task_is_can_be_read_while_it_runs(tmp_path):
+    for name in "ab":
+        put_rows(tmp_path, f"{name}.jsonl", [{"x": 1}])
+    script = DOUBLE.replace(
+        "def run(mini_batch: pd.DataFrame):",
+        """
+import os, pathlib, time
+calls = 0
+def run(mini_batch: pd.DataFrame):
+    global calls
+    calls += 1
+    while calls == 2 and not pathlib.Path(os.environ["AML_APP_ROOT"], "go").exists():
+        time.sleep(0.01)""",
+    )
+    process = start(tmp_path, script, progress_seconds=1, timeout=PATIENCE)
+    try:
+        told, deadline = {}, time.monotonic() + PATIENCE
+        while told.get("parts") != {"done": 1, "of": 2}:
+            assert time.monotonic() < deadline, told
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.05)
+            if (tmp_path / "out/job/progress/0-of-1.json").exists():
+                told = progress(tmp_path)
+        assert (told["state"], told["items"]) == ("running", 1)
+        (tmp_path / "app/go").touch()
+        log, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, log
+    finally:
+        process.kill()
+    assert progress(tmp_path)["state"] == "complete"
+
+
 def test_what_is_added_to_the_input_later_belongs_to_the_next_job(tmp_path):
     put_rows(tmp_path, "b.jsonl", [{"x": 1}])
     run(tmp_path, of=2, task=0)
