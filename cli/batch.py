@@ -16,6 +16,7 @@ from cli.choose import sentence
 from cli.deployed import BATCH, LOCAL
 from cli.errors import CliError, Exit
 from cli.project import short_name
+from jobs.cloud_places import INPUTS, OUTPUTS, cloud_place
 from jobs.engine import Job, JobError
 from manifest.problems import unknown
 
@@ -84,7 +85,7 @@ class BatchTarget:
                 code=Exit.USAGE,
             )
         given = [line for one in inputs for line in _lines(one)]
-        read = [_place(line, Path.cwd()) for line in given]
+        read = [self._asked(line, INPUTS) for line in given]
         if not read and self.target.get("input"):
             read = [_place(str(self.target["input"]), self._root)]
         if not read:
@@ -93,7 +94,7 @@ class BatchTarget:
                 hint=f"slipway batch run {self.model} --input FILES, or `input` of its batch target in models.yaml.",
                 code=Exit.USAGE,
             )
-        to = _place(output, Path.cwd()) if output else self._output()
+        to = self._asked(output, OUTPUTS) if output else self._output()
         settings = {str(name): str(value) for name, value in (self.target.get("settings") or {}).items()}
         job = Job(
             id=id_,
@@ -114,6 +115,19 @@ class BatchTarget:
     def _is_at_home(self) -> bool:
         """Whether jobs run where the target is."""
         return not self.is_local or self.target["engine"] == LOCAL
+
+    def _asked(self, given: str, container: str) -> str:
+        """Return a place that who starts the job names: on this machine, or on Azure in a container of the stack's."""
+        if self.is_local or self.target["engine"] != "azure" or "://" in given:
+            return _place(given, Path.cwd())
+        try:
+            return cloud_place(given, container).url
+        except ValueError as error:
+            raise CliError(
+                f"{error}.",
+                hint=f"Give a URL, a path in the stack's container `{container}`, or --local to run on this machine.",
+                code=Exit.USAGE,
+            ) from None
 
     def _output(self) -> str:
         given = self.target.get("output")

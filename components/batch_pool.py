@@ -12,7 +12,7 @@ from pulumi_azure_native import batch
 from components.azure import names, roles
 from components.batch_formula import INTERVAL, autoscale_formula
 from components.batch_jobs import BatchJobs, BatchJobSchedule
-from components.batch_places import INPUTS, OUTPUTS, CloudPlace, cloud_place
+from jobs.cloud_places import INPUTS, OUTPUTS, CloudPlace, cloud_place
 from manifest.cron import even
 from manifest.serving import in_bytes
 

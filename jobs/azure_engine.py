@@ -47,6 +47,10 @@ class AzureEngine:
 
     def submit(self, job: Job) -> None:
         """Make the job with its tasks; one that ended before it was complete is made again."""
+        if wrong := [line for line in (*job.input.splitlines(), job.output) if "://" not in line]:
+            raise JobError(
+                f"A node cannot reach {wrong[0]}: inputs and outputs on Azure Batch are URLs.", is_usage=True
+            )
         with _told(f"{job.id} cannot be started"):
             there = self._read(job.id)
             if there is not None and there.state == models.BatchJobState.COMPLETED:

@@ -61,8 +61,8 @@ if sys.argv[1:] == ["batch-split"]:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": kind}
         urllib.request.urlopen(urllib.request.Request(url, body, headers, method="POST"))
 elif sys.argv[1:] == ["batch"]:
-    seconds = os.environ["SLIPWAY_JOB_INPUT"]
-    time.sleep(float(seconds) if seconds.isdecimal() else 0)
+    scheme, _, seconds = os.environ["SLIPWAY_JOB_INPUT"].partition("://")
+    time.sleep(float(seconds) if scheme == "seconds" else 0)
 """
 
 
@@ -116,7 +116,16 @@ class Pools(Stack):
     def start(self, name, *, seconds=0, tasks=2):
         """Start a job whose tasks take so long."""
         target = self.target
-        job = Job(name, "iris", "1", target["image"], str(seconds), "out", tasks, {}, (), target["environment"])
+        job = Job(
+            name,
+            "iris",
+            "1",
+            target["image"],
+            f"seconds://{seconds}",
+            "az://out",
+            tasks,
+            environment=target["environment"],
+        )
         engine = AzureEngine(OWNER, target, {})
         engine.submit(job)
         return engine

@@ -2,6 +2,7 @@
 
 import json
 
+import fsspec
 import pytest
 
 import cli.batch
@@ -98,10 +99,38 @@ def test_what_the_target_says_is_of_the_project(project, engine):
 
 def test_a_job_elsewhere_has_as_many_tasks_as_its_input_asks_for(project, engine):
     deploy(project, engine="azure", output="abfs://outputs/iris", environment={"AZURE_CLIENT_ID": "x"})
-    (project.root / "data/a.csv").write_text("x\n" + "1\n" * 3000)
-    assert run(["batch", "run", "iris", "--input", ".", "--no-wait"]) == Exit.OK
+    storage = fsspec.filesystem("memory")
+    storage.pipe_file("/tasks-by-size/a.csv", b"x\n" + b"1\n" * 3000)
+    try:
+        assert run(["batch", "run", "iris", "--input", "memory://tasks-by-size", "--no-wait"]) == Exit.OK
+    finally:
+        storage.rm("/tasks-by-size", recursive=True)
     [job] = engine.submitted
     assert (job.tasks, job.environment) == (8, {"AZURE_CLIENT_ID": "x"})
+
+
+def test_a_path_of_a_job_on_azure_is_in_the_storage_of_the_stack(project, engine):
+    deploy(project, engine="azure", output="abfs://outputs/iris")
+    given = ["-i", "day1/*.parquet", "-i", "./a b.csv", "-i", ".", "-i", "s3://b/c.csv", "-o", "scored/"]
+    assert run(["batch", "run", "iris", *given, "--job", "one", "--tasks", "2", "--no-wait"]) == Exit.OK
+    [job] = engine.submitted
+    assert job.input.splitlines() == [
+        "abfs://inputs/day1/*.parquet",
+        "abfs://inputs/a b.csv",
+        "abfs://inputs/",
+        "s3://b/c.csv",
+    ]
+    assert job.output == "abfs://outputs/scored/one"
+
+
+@pytest.mark.parametrize("given", [["-i", "/data/a.csv"], ["-i", "../a.csv"], ["-i", "a.csv", "-o", "/data/out"]])
+def test_a_path_that_can_only_be_on_this_machine_is_refused_for_a_job_on_azure(given, project, engine, capsys):
+    deploy(project, engine="azure", output="abfs://outputs/iris")
+    assert run(["batch", "run", "iris", *given, "--tasks", "2"]) == Exit.USAGE
+    err = capsys.readouterr().err
+    assert "is a place on a machine" in err
+    assert "--local" in err
+    assert engine.submitted == []
 
 
 def test_a_job_of_a_target_elsewhere_stays_here_with_local(project, engine):

@@ -1,9 +1,11 @@
 """Jobs without an engine: what a task is told, what states say, how an input is split, what containers see."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from jobs.azure_engine import AzureEngine
 from jobs.engine import Job, JobError, State, TaskState, state_of, state_of_all
 from jobs.mounts import mounted
 from jobs.output import ERRORS, PREDICTIONS, Output
@@ -143,3 +145,13 @@ def test_what_one_of_several_tasks_tells_is_seen_before_the_others_begin(tmp_pat
     put_rows(tmp_path, "rows.csv", [{"x": number} for number in range(5)])
     run(tmp_path, DOUBLE, task=0, of=2)
     assert Output(str(tmp_path / "out")).progress(2).items in {0, 5}
+
+
+@pytest.mark.parametrize("places", [{"input": "abfs://inputs/a\n/data/a.csv"}, {"output": "/data/out"}])
+def test_azure_refuses_a_job_of_places_that_its_nodes_cannot_reach(places):
+    urls = {"input": "abfs://inputs/a", "output": "abfs://outputs/a"}
+    # Nothing listens there: it is refused before anything is asked.
+    engine = AzureEngine("shop/dev", {"account": "http://127.0.0.1:1/account", "pool": "iris"}, {})
+    with pytest.raises(JobError, match="node cannot reach /data/") as refused:
+        engine.submit(replace(JOB, **urls | places))
+    assert refused.value.is_usage

@@ -1,7 +1,8 @@
-"""Where a batch target reads and writes on Azure: containers of the stack's own storage, or storage elsewhere."""
+"""Where batch jobs read and write on Azure: containers of the stack's own storage, or storage elsewhere."""
 
 from __future__ import annotations
 
+import posixpath
 import re
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ class CloudPlace:
 
 
 def cloud_place(given: str, container: str) -> CloudPlace:
-    """Return where a place of the manifest is on Azure.
+    """Return where a place of the manifest, or of who starts a job, is on Azure.
 
     Args:
         given: A URL, or a path in a container of the stack's storage.
@@ -36,7 +37,7 @@ def cloud_place(given: str, container: str) -> CloudPlace:
     if "://" in given:
         own = _OWN.fullmatch(given)
         return CloudPlace(given, own[1] if own else None)
-    path = given.removeprefix("./").strip("/")
     if given.startswith(("/", "~")) or ".." in given.split("/"):
         raise ValueError(f"{given} is a place on a machine, where a pool's nodes are not")
-    return CloudPlace(f"abfs://{container}/{path}", container)
+    path = posixpath.normpath(given)
+    return CloudPlace(f"abfs://{container}/{'' if path == '.' else path}", container)
