@@ -210,9 +210,10 @@ def _engine(pulumi: Pulumi, target: dict[str, Any], *, local: bool) -> Engine:
 
         return LocalEngine(owner, target, pulumi.env)
     if target["engine"] == "kubernetes":
+        from cli.cluster import client_of
         from jobs.kubernetes_engine import KubernetesEngine
 
-        return KubernetesEngine(owner, target)
+        return KubernetesEngine(owner, target, client_of(pulumi))
     if target["engine"] == "azure":
         from jobs.azure_engine import AzureEngine
 

@@ -61,7 +61,7 @@ class Cluster:
         self.namespaces = sorted(
             {settings.get("namespace") or self._instance, *settings.get("namespaces", {}), *(namespaces or set())}
         )
-        self.api = _client(_way(pulumi, settings))
+        self.api = client_of(pulumi)
         self._core, self._apps = client.CoreV1Api(self.api), client.AppsV1Api(self.api)
 
     def deployments(self) -> list[Deployment]:
@@ -155,6 +155,18 @@ class Cluster:
                 f"The cluster does not answer: {str(error).rpartition('Caused by ')[2] or error}.",
                 hint="`kubectl cluster-info` with the same kubeconfig and context tells more.",
             ) from None
+
+
+def client_of(pulumi: Pulumi) -> Any:
+    """Return the library's client of a stack's cluster, which is reached as Pulumi reaches it.
+
+    Args:
+        pulumi: The stack.
+
+    Raises:
+        CliError: Nothing says how the cluster is reached, or that is no kubeconfig.
+    """
+    return _client(_way(pulumi, _settings(pulumi)))
 
 
 def _settings(pulumi: Pulumi) -> dict[str, Any]:

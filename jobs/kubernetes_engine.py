@@ -27,30 +27,17 @@ _GONE_SECONDS = 120
 class KubernetesEngine:
     """Runs tasks as pods."""
 
-    def __init__(self, owner: str, target: Mapping[str, Any]) -> None:
+    def __init__(self, owner: str, target: Mapping[str, Any], client: Any) -> None:
         """Take the cluster; nothing is asked yet.
 
         Args:
             owner: Project and stack, whose jobs these are.
             target: What the stack exports of the target.
-
-        Raises:
-            JobError: There is no such context.
+            client: The library's client of the stack's cluster.
         """
         self._owner = owner
         self._target = target
         self._namespace = str(target["namespace"])
-        try:
-            client = kubernetes.config.new_client_from_config(  # type: ignore[no-untyped-call]
-                config_file=target.get("kubeconfig"), context=target.get("context")
-            )
-        except (kubernetes.config.ConfigException, OSError) as error:
-            raise JobError(
-                f"The cluster of {target.get('context') or 'the current context'} is not known here: {error}",
-                hint="KUBECONFIG, or slipway:kubernetes in the stack's configuration, says where it is.",
-            ) from None
-        # A request that is not answered is no reason to wait for good.
-        client.configuration.retries = 2
         # Bodies may be mappings and fields are there, which its types do not say.
         self._batch: Any = kubernetes.client.BatchV1Api(client)
         self._core: Any = kubernetes.client.CoreV1Api(client)
@@ -135,18 +122,17 @@ class KubernetesEngine:
 
     def _make(self, job: Job) -> None:
         body = job_body(job, self._target, self._owner)
-        for attempt in range(2):
-            try:
-                self._batch.create_namespaced_job(self._namespace, body, _request_timeout=_SECONDS)
-            except kubernetes.client.ApiException as error:
-                if error.status == _CONFLICT:
-                    # Somebody else has just started it.
-                    return
-                if error.status != _MISSING or attempt:
-                    raise
-                self._core.create_namespace({"metadata": {"name": self._namespace}}, _request_timeout=_SECONDS)
-            else:
-                return
+        try:
+            self._batch.create_namespaced_job(self._namespace, body, _request_timeout=_SECONDS)
+        except kubernetes.client.ApiException as error:
+            # With a conflict, somebody else has just started it.
+            if error.status == _MISSING:
+                raise JobError(
+                    f"The job {job.id} cannot be started: {_message(error)}.",
+                    hint=f"`slipway up` makes the namespace {self._namespace}, unless the configuration names another.",
+                ) from None
+            if error.status != _CONFLICT:
+                raise
 
     def _read(self, id_: str) -> Any:
         with contextlib.suppress(_Missing), _missing():

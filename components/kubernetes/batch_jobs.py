@@ -69,8 +69,6 @@ class ClusterBatch(pulumi.ComponentResource):
             "memoryMib": target.memory_mib,
             "schedule": target.schedule,
             "namespace": namespace.name,
-            "kubeconfig": settings.kubeconfig,
-            "context": cluster.outputs["context"] or None,
             "cluster": target.cluster.settings() if target.cluster else {},
             "pullSecret": settings.pull_secret,
             "nodeSelector": dict(settings.node_selector),

@@ -45,7 +45,7 @@ def test_nothing_runs_on_the_cluster_before_there_is_a_job(batch):
 def test_the_stack_says_all_that_a_job_needs_and_no_secret(batch):
     target = {"cluster": {"secret": "storage", "serviceAccount": "batch"}, "nodes": {"dedicated": 3}, "taskSlots": 2}
     told = plain(batch({**target, "keep": ["id"], "memory": "1Gi"}).exported["models"])["iris"]["targets"]["batch"]
-    assert (told["engine"], told["namespace"], told["kubeconfig"]) == ("kubernetes", "slipway-prod", "kubeconfig")
+    assert (told["engine"], told["namespace"]) == ("kubernetes", "slipway-prod")
     assert (told["cluster"], told["pullSecret"]) == ({"secret": "storage", "serviceAccount": "batch"}, "pull")
     assert (told["parallel"], told["mostTasks"], told["memoryMib"]) == (6, 24, 1024)
     assert told["settings"] == {"SLIPWAY_JOB_KEEP": "id"}

@@ -85,14 +85,14 @@ def there(cluster, image, tmp_path_factory):
         )
         storage = Storage(running)
         patched.setenv("AZURE_STORAGE_CONNECTION_STRING", storage.string)
-        where = {"namespace": namespace, "kubeconfig": cluster.kubeconfig, "cluster": {"secret": "storage"}}
+        where = {"namespace": namespace, "cluster": {"secret": "storage"}}
         yield {**image, **where, "engine": "kubernetes", "parallel": 3}, storage
         proxy.close()
 
 
 @pytest.fixture
-def engine(there):
-    return KubernetesEngine(OWNER, there[0])
+def engine(cluster, there):
+    return KubernetesEngine(OWNER, there[0], cluster.client)
 
 
 def job_of(there, name, tasks=3, given="in/*.csv"):

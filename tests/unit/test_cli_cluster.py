@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from cli.batch import _engine
 from cli.cluster import Cluster
 from cli.errors import CliError
 
@@ -70,6 +71,24 @@ def test_a_secret_kubeconfig_and_one_of_azures_come_from_the_state(tmp_path):
     old = provider("gone", delete=True)
     pulumi = Pulumi(tmp_path, resources=[old, provider(secret)])
     assert host(Cluster(pulumi)) == "https://state:1"
+
+
+@pytest.mark.parametrize("settings", [{}, {"kubernetes": {"kubeconfig": "kubeconfig"}}])
+def test_batch_jobs_are_on_the_cluster_of_the_stack_whatever_the_users_kubeconfig_says(
+    tmp_path, file, monkeypatch, settings
+):
+    users = tmp_path / "elsewhere/config"
+    users.parent.mkdir()
+    users.write_text(KUBECONFIG.format(server="https://users:1"))
+    monkeypatch.setenv("KUBECONFIG", str(users))
+    monkeypatch.chdir(users.parent)
+    secret = {"plaintext": json.dumps(KUBECONFIG.format(server="https://state:1"))}
+    values = {f"slipway:{name}": value for name, value in settings.items()}
+    engine = _engine(
+        Pulumi(tmp_path, values, [provider(secret)]), {"engine": "kubernetes", "namespace": "shop-dev"}, local=False
+    )
+    expected = "https://file:1" if settings else "https://state:1"
+    assert engine._batch.api_client.configuration.host == expected
 
 
 def test_namespaces_are_the_stacks_those_of_the_configuration_and_those_of_its_models(tmp_path, file):

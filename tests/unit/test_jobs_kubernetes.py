@@ -4,11 +4,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
+import kubernetes
 import pytest
 
-from jobs.engine import Job, State
+from jobs.engine import Job, JobError, State
+from jobs.kubernetes_engine import KubernetesEngine
 from jobs.kubernetes_job import ASKED, LATER, job_body, scheduled_job
 from jobs.kubernetes_state import INDEX, indexes, job_state
+from tests.unit.cli_harness import service
 
 JOB = Job("iris-1", "iris", "1", "r/iris@sha256:1", "abfs://in", "abfs://out/iris-1", 3, {"SLIPWAY_JOB_KEEP": "*"})
 TARGET = {"parallel": 2, "taskRetries": 3, "cpu": 0.5, "memoryMib": 512, "cluster": {"secret": "storage", "claim": "c"}}
@@ -142,3 +145,14 @@ def test_why_a_pod_does_not_start_is_told():
 def test_a_complete_job_is_complete():
     found = seen([], complete="0-2", condition="Complete")
     assert (found.state, states(found)) == (State.COMPLETE, ["complete"] * 3)
+
+
+def test_a_job_makes_no_namespace_on_a_cluster_that_is_without_it():
+    with service({"message": 'namespaces "shop-dev" not found'}, 404) as cluster:
+        client = kubernetes.client.ApiClient(kubernetes.client.Configuration(host=cluster.endpoint))
+        engine = KubernetesEngine("shop/dev", {**TARGET, "namespace": "shop-dev"}, client)
+        with pytest.raises(JobError, match='cannot be started: namespaces "shop-dev" not found') as refused:
+            engine.submit(JOB)
+        assert "slipway up" in refused.value.hint
+        path, *_ = cluster.received
+        assert path == "/apis/batch/v1/namespaces/shop-dev/jobs"
