@@ -49,7 +49,7 @@ score: quiet-setup ## Score the models' samples; NAME=iris for one
 
 test: setup lint ## Run the checks and all tests
 	@$(PYTHON) -m toolchain tests
-	@.venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(if $(CI),--reruns 1)
+	@.venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(if $(CI),--reruns 2 --durations 40)
 
 lint: setup ## Check style, formatting and types
 	@.venv/bin/ruff check

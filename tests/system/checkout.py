@@ -131,7 +131,9 @@ class Project:
         return [str(ROOT / ".venv/bin/slipway"), name, "--stack", self.stack, *rest]
 
     def run(self, *arguments, check=True, timeout=600):
-        """Run the slipway command in this checkout."""
+        """Run the slipway command in this checkout; `up` that has to work without a preview, a third of its time."""
+        if arguments[0] == "up" and check:
+            arguments = (*arguments, *([] if "--" in arguments else ["--"]), "--skip-preview")
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.folder,
