@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # What lists other manifests: an image for several platforms, or one with its attestations.
-_INDEXES = (MANIFEST_TYPES[0], MANIFEST_TYPES[2])
+INDEXES = (MANIFEST_TYPES[0], MANIFEST_TYPES[2])
 
 
 class ImageCopier:
@@ -41,10 +41,39 @@ class ImageCopier:
         Raises:
             RegistryError: A registry does not answer, lacks the image, or refuses it.
         """
-        (from_host, from_name, digest), (to_host, to_name, _) = _parts(source), _parts(target)
+        (from_host, from_name, digest), (to_host, to_name, _) = parts_of(source), parts_of(target)
         if (from_host, from_name) == (to_host, to_name):
             return 0
         return self._manifest(self._registry(from_host), from_name, self._registry(to_host), to_name, digest)
+
+    def copy_signature(self, source: str, target: str) -> bool:
+        """Copy what cosign signed an image with: it lies beside the image, under a tag that follows from the digest.
+
+        Args:
+            source: The image's name with its digest.
+            target: The name it has at the target.
+
+        Returns:
+            Whether there was anything to copy.
+
+        Raises:
+            RegistryError: A registry does not answer, or refuses it.
+        """
+        (from_host, from_name, digest), (to_host, to_name, _) = parts_of(source), parts_of(target)
+        here, there, tag = self._registry(from_host), self._registry(to_host), _signature_tag(digest)
+        if (from_host, from_name) == (to_host, to_name) or not here.has("manifests", from_name, tag):
+            return False
+        content, media_type = here.manifest(from_name, tag)
+        manifest = json.loads(content)
+        if there.has("manifests", to_name, tag):
+            others = json.loads(there.manifest(to_name, tag)[0])
+            if _signatures(manifest) <= _signatures(others):
+                # The target's own signatures beside these stay.
+                return True
+        for blob in _blobs(manifest):
+            self._blob(here, from_name, there, to_name, blob)
+        there.put_manifest(to_name, tag, content, manifest.get("mediaType") or media_type)
+        return True
 
     def _registry(self, host: str) -> Registry:
         if host not in self._registries:
@@ -59,7 +88,7 @@ class ImageCopier:
         manifest = json.loads(content)
         media_type = manifest.get("mediaType") or media_type
         sent = 0
-        if media_type in _INDEXES:
+        if media_type in INDEXES:
             for child in manifest.get("manifests") or []:
                 sent += self._manifest(source, name, target, new_name, child["digest"])
         else:
@@ -94,12 +123,12 @@ def image_size(image: str) -> int | None:
     Args:
         image: Its name with a tag or a digest.
     """
-    host, name, reference = _parts(image)
+    host, name, reference = parts_of(image)
     registry = Registry(host, wait=lambda _: None)
     try:
         content, media_type = registry.manifest(name, reference)
         manifest = json.loads(content)
-        if (manifest.get("mediaType") or media_type) in _INDEXES:
+        if (manifest.get("mediaType") or media_type) in INDEXES:
             # The first is the image; what follows are other platforms or its attestations.
             manifest = json.loads(registry.manifest(name, manifest["manifests"][0]["digest"])[0])
         return sum(int(layer["size"]) for layer in manifest["layers"])
@@ -109,15 +138,42 @@ def image_size(image: str) -> int | None:
         registry.close()
 
 
+def has_signature(image: str) -> bool:
+    """Tell whether something is in an image's registry where cosign puts its signatures.
+
+    Args:
+        image: Its name with its digest.
+
+    Raises:
+        RegistryError: The registry does not answer.
+    """
+    host, name, digest = parts_of(image)
+    registry = Registry(host)
+    try:
+        return registry.has("manifests", name, _signature_tag(digest))
+    finally:
+        registry.close()
+
+
+def _signature_tag(digest: str) -> str:
+    return f"{digest.replace(':', '-')}.sig"
+
+
+def _signatures(manifest: dict[str, Any]) -> set[str]:
+    """The signatures of a manifest of cosign's, each as a text that is like no other's."""
+    return {json.dumps([one["digest"], one.get("annotations")], sort_keys=True) for one in manifest["layers"]}
+
+
 def _blobs(manifest: dict[str, Any]) -> Iterable[dict[str, Any]]:
     return [manifest["config"], *(manifest.get("layers") or [])]
 
 
-def _parts(image: str) -> tuple[str, str, str]:
-    """Registry, repository, and digest or tag of an image's name."""
+def parts_of(image: str) -> tuple[str, str, str]:
+    """Return registry, repository, and digest or tag of an image's name."""
     host, _, rest = image.partition("/")
     name, at, digest = rest.partition("@")
     if at:
-        return host, name, digest
+        # What says both has its tag for readers.
+        return host, name.partition(":")[0], digest
     name, _, tag = rest.rpartition(":")
     return host, name, tag

@@ -111,6 +111,16 @@ class Registry:
         )
         return answer.status_code == httpx.codes.OK
 
+    def digest(self, repository: str, reference: str) -> str:
+        """Return the digest that a tag stands for now.
+
+        Raises:
+            RegistryError: The registry does not have it, or does not say.
+        """
+        if reference.startswith("sha256:"):
+            return reference
+        return _sha256(self.manifest(repository, reference)[0])
+
     def manifest(self, repository: str, reference: str) -> tuple[bytes, str]:
         """Return a manifest and its media type; one that was asked by its digest has been checked against it.
 
@@ -187,16 +197,16 @@ class Registry:
         )
         self._expect(answer, (httpx.codes.CREATED,), f"refuses {repository}@{digest}")
 
-    def put_manifest(self, repository: str, digest: str, content: bytes, media_type: str) -> None:
-        """Add a manifest by its digest.
+    def put_manifest(self, repository: str, reference: str, content: bytes, media_type: str) -> None:
+        """Add a manifest by its digest, or under a tag.
 
         Raises:
             RegistryError: The registry refuses it.
         """
         self.request(
             "PUT",
-            f"/v2/{repository}/manifests/{digest}",
-            what=f"refuses {repository}@{digest}",
+            f"/v2/{repository}/manifests/{reference}",
+            what=f"refuses {repository}@{reference}",
             codes=(httpx.codes.CREATED,),
             content=content,
             headers={"Content-Type": media_type},

@@ -38,6 +38,7 @@ _ORDER = (
     "power-query",
     "releases",
     "promote",
+    "sbom",
     "down",
     "schema",
 )

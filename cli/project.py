@@ -99,6 +99,15 @@ class Project:
         env.setdefault("PULUMI_SKIP_UPDATE_CHECK", "true")
         return env
 
+    def taken(self, step: str) -> str | None:
+        """Return what the set-up found or made at one of its steps, in its own words; None where it did not say.
+
+        Raises:
+            CliError: The set-up has not been run.
+        """
+        taken = self._toolchain().get("taken")
+        return taken.get(step) if isinstance(taken, dict) else None
+
     def _toolchain(self) -> dict[str, Any]:
         path = self.private / "toolchain.json"
         hint = f"Run `make setup` in {self.root}."

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cli.deployed import Placement
     from cli.pulumi import Pulumi
     from manifest import Manifest
+    from releases import ImageRecord
 
 # What CI systems call who asked for a run: GitHub Actions, Azure Pipelines, GitLab.
 _WHO = ("GITHUB_ACTOR", "BUILD_REQUESTEDFOR", "GITLAB_USER_LOGIN")
@@ -38,11 +39,16 @@ def store_of(pulumi: Pulumi) -> ReleaseStore:
     Raises:
         CliError: It cannot be opened.
     """
-    configured = pulumi.config.values.get("slipway:releases")
     try:
-        return ReleaseStore(release_location(str(configured) if configured else None, pulumi.project.root))
+        return ReleaseStore(releases_location(pulumi))
     except ReleaseError as error:
         raise CliError(str(error)) from None
+
+
+def releases_location(pulumi: Pulumi) -> str:
+    """Return where a stack's releases are recorded, and what is known of its images."""
+    configured = pulumi.config.values.get("slipway:releases")
+    return release_location(str(configured) if configured else None, pulumi.project.root)
 
 
 def promotes_from(pulumi: Pulumi) -> str | None:
@@ -51,16 +57,24 @@ def promotes_from(pulumi: Pulumi) -> str | None:
     return str(source) if source else None
 
 
-def record_release(pulumi: Pulumi, manifest: Manifest, keys: Keys | None = None) -> Release | None:
+def record_release(
+    pulumi: Pulumi,
+    manifest: Manifest,
+    keys: Keys | None = None,
+    *,
+    images: Mapping[str, ImageRecord] | None = None,
+) -> Release | None:
     """Record what a stack has just deployed.
 
     Args:
         pulumi: The stack, deployed.
         manifest: The manifest that it was deployed from.
         keys: The models' keys, where the command needs them elsewhere too.
+        images: What is on record of the models' images.
 
     Returns:
-        The release; None where nothing has changed since the last one: neither images nor commit.
+        The release; None where nothing has changed since the last one: neither images nor commit nor what is known of
+        the images.
 
     Raises:
         CliError: It cannot be recorded.
@@ -68,7 +82,7 @@ def record_release(pulumi: Pulumi, manifest: Manifest, keys: Keys | None = None)
     store = store_of(pulumi)
     try:
         promoted = store.promoted(pulumi.stack) if promotes_from(pulumi) else None
-        release = _release(pulumi, manifest, keys or Keys(pulumi), promoted)
+        release = _release(pulumi, manifest, keys or Keys(pulumi), promoted, images or {})
         latest = store.latest(pulumi.stack)
         if latest and _is_known(release, latest):
             return None
@@ -111,19 +125,23 @@ def _models(outputs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return dict(models) if isinstance(models, dict) else {}
 
 
-def _release(pulumi: Pulumi, manifest: Manifest, keys: Keys, promoted: Release | None) -> Release:
+def _release(
+    pulumi: Pulumi, manifest: Manifest, keys: Keys, promoted: Release | None, images: Mapping[str, ImageRecord]
+) -> Release:
     outputs = pulumi.outputs() or {}
     at = answering(outputs)
     files = {model.name: sample_file(model, pulumi.project.root) for model in manifest.models}
 
     def released(name: str, version: str, image: str) -> ReleasedModel:
         sample, answer = _asked(at.get(name), files.get(name), keys)
-        return ReleasedModel(name=name, version=version, image=image, sample=sample, answer=answer)
+        return ReleasedModel(
+            name=name, version=version, image=image, sample=sample, answer=answer, supply_chain=images.get(name)
+        )
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         models = tuple(pool.map(lambda one: released(one[0], *one[1]), sorted(deployed_images(outputs).items())))
     time = datetime.now(UTC).replace(microsecond=0)
-    commit, modified = _commit(pulumi.project.root)
+    commit, modified = commit_of(pulumi.project.root)
     return Release(
         id=Release.id_for(time, models),
         project=pulumi.project.name,
@@ -156,13 +174,15 @@ def _asked(placement: Placement | None, file: Path | None, keys: Keys) -> tuple[
 def _is_known(release: Release, latest: Release) -> bool:
     return (
         release.deploys_the_same_as(latest)
+        and {one.name: one.supply_chain for one in release.models}
+        == {one.name: one.supply_chain for one in latest.models}
         and (release.commit, release.modified, release.promoted_from)
         == (latest.commit, latest.modified, latest.promoted_from)
     )  # fmt: skip
 
 
-def _commit(root: Path) -> tuple[str | None, bool]:
-    """The checkout's commit, and whether it has changes beside; (None, False) where it is no git checkout."""
+def commit_of(root: Path) -> tuple[str | None, bool]:
+    """Return the checkout's commit, and whether it has changes beside; (None, False) where it is no git checkout."""
     try:
         head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
         status = subprocess.run(

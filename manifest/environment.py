@@ -20,6 +20,7 @@ from manifest.images import HOST, ImageName, Registry
 from manifest.kubernetes import EntraSettings, KubernetesSettings
 from manifest.problems import ManifestError, Problem, closest, key_path, shown, unknown
 from manifest.source import parse
+from manifest.supply_chain import SupplyChainSettings
 from manifest.targets import TARGETS, AciTarget, IotEdgeTarget
 from manifest.targets.local_docker import Cpu
 from manifest.text_file import read_text
@@ -126,6 +127,9 @@ class Environment(Checked):
     )
     releases: FilePath | None = Field(
         default=None, description="Where releases are recorded: a folder, or a URL such as az://container/releases."
+    )
+    supply_chain: SupplyChainSettings | None = Field(
+        default=None, description="What is recorded and demanded of each image: SBOM, vulnerabilities, signature."
     )
     model_registry: RegistryLocation | None = Field(
         default=None, description="Where models are registered: a folder, or a URL such as s3://bucket/models."

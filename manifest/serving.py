@@ -37,15 +37,17 @@ def in_bytes(size: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _OrSwitch:
+class OrSwitch:
     """Takes `true` for a mapping without keys, all by default, and `false` for none."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Let pydantic take the switch before the mapping."""
         return core_schema.no_info_before_validator_function(_long_form, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
+        """Let editors take it too."""
         return {"anyOf": [handler(schema), {"type": "boolean"}]}
 
 
@@ -88,7 +90,7 @@ class Serving(Checked):
     worker_memory: Memory | None = Field(
         default=None, description="A worker with so much memory of its own is replaced. Default: none is."
     )
-    batching: Annotated[Batching | None, _OrSwitch()] = Field(
+    batching: Annotated[Batching | None, OrSwitch()] = Field(
         default=None, description="Call run() with several requests at once; `true` for all defaults."
     )
 
@@ -137,4 +139,4 @@ class Collect(Checked):
         return given | ({"largest": in_bytes(self.largest)} if "largest" in given else {})
 
 
-Collecting = Annotated[Collect | None, _OrSwitch()]
+Collecting = Annotated[Collect | None, OrSwitch()]

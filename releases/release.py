@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
+from releases.image_record import ImageRecord  # noqa: TC001 - pydantic reads the annotation
 from storage.records import Record
 
 # A time that sorts as text, and some of the content's hash: two machines do not meet at the same one.
@@ -27,6 +28,7 @@ class ReleasedModel(Record):
         image: Its image with the digest, where the stack that released it took it from.
         sample: The request that it was asked, as text; None where it has none or where that is too long to keep.
         answer: What it answered, as text; None where it was not asked, or answers differently each time.
+        supply_chain: Where its image came from, what is in it, who signed it; None where the stack records none of it.
     """
 
     name: Name
@@ -34,6 +36,7 @@ class ReleasedModel(Record):
     image: Annotated[str, StringConstraints(pattern=rf"^{_IMAGE_PATTERN}$")]
     sample: str | None = None
     answer: str | None = None
+    supply_chain: ImageRecord | None = None
 
     @property
     def digest(self) -> str:

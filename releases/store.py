@@ -1,7 +1,8 @@
 """Where releases are recorded: a folder of the checkout, or an fsspec URL for teams. One file for each, never changed.
 
 STACK/20251124T222301Z-1a2b3c4d.json    a release
-STACK/promoted.json                     the release that a stack with `promoteFrom` deploys: the only file replaced
+STACK/promoted.json                     the release that a stack with `promoteFrom` deploys: replaced by each promotion
+images/…                                what is on record of images: releases/image_store.py
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from releases.errors import ReleaseError
 from releases.release import ID_PATTERN, Release
 from storage import FolderStore, ObjectStore, told
 from storage.records import first_fault
@@ -24,10 +26,6 @@ if TYPE_CHECKING:
 _FOLDER = ".slipway/releases"
 _PROMOTED = "promoted.json"
 _FILE = re.compile(rf"({ID_PATTERN})\.json")
-
-
-class ReleaseError(Exception):
-    """Releases cannot be read or recorded; the message says where and why."""
 
 
 def release_location(configured: str | None, root: Path) -> str:

@@ -61,6 +61,8 @@ DOCKER_BUILD = Module(
 BUILDKIT = Module("buildkit", "github.com/moby/buildkit", "github.com/moby/buildkit/version.Version")
 ACTIONLINT = Module("actionlint", "github.com/rhysd/actionlint")
 OBJECT_CHECKS = Module("object-checks", "github.com/yannh/kubeconform")
+SYFT = Module("syft", "github.com/anchore/syft", "main.version", version_prefix="")
+COSIGN = Module("cosign", "github.com/sigstore/cosign/v2", "sigs.k8s.io/release-utils/version.gitVersion")
 REGISTRY = Module(
     "registry",
     "github.com/distribution/distribution/v3",

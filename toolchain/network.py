@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from toolchain.context import Context
 
 PULUMI_RELEASES = "https://get.pulumi.com"
+GITHUB = "https://github.com"
 DOCKER_HUB = "https://registry-1.docker.io/v2/"
 
 CONNECT_SECONDS = 5.0

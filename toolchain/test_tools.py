@@ -6,13 +6,17 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain import azurite, browser, gobuild, mosquitto, npm, object_checks
+from toolchain import azurite, browser, gobuild, mosquitto, npm, object_checks, supply_chain
 from toolchain.context import Taken
 from toolchain.kubernetes import cluster
+from toolchain.network import Network
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from toolchain.context import Context
     from toolchain.report import Step
+    from toolchain.supply_chain import Tool
 
 LINTER = "actionlint"
 
@@ -34,6 +38,8 @@ def provide(context: Context) -> None:
             (object_checks.NAME, object_checks.ensure),
             (cluster.NAME, _cluster),
             (mosquitto.NAME, mosquitto.ensure),
+            (supply_chain.SYFT.name, _supply_chain(supply_chain.SYFT)),
+            (supply_chain.COSIGN.name, _supply_chain(supply_chain.COSIGN)),
         ):
             with report.step(name) as step:
                 found = ensure(context, step)
@@ -61,6 +67,14 @@ def _azurite(context: Context, step: Step) -> Taken:
 
 def _power_query(context: Context, step: Step) -> Taken:
     return Taken("Power Query", f"{npm.install(context, step, 'powerquery', 'the parser').name}: from npm's packages")
+
+
+def _supply_chain(tool: Tool) -> Callable[[Context, Step], Taken]:
+    def ensure(context: Context, step: Step) -> Taken:
+        found = supply_chain.ensure(context, step, Network(context), tool)
+        return Taken(tool.name, f"{found.version}: {found.taken}")
+
+    return ensure
 
 
 def _cluster(context: Context, step: Step) -> Taken:

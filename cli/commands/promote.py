@@ -16,6 +16,7 @@ from cli.project import find_project
 from cli.promotion import Move, differing_answers, is_older, moves, objections
 from cli.pulumi import Pulumi
 from cli.release_log import promotes_from, store_of
+from cli.supply_chain.verification import unsigned
 from cli.table import console, print_json, say
 from cli.wanted import checked_environment, checked_manifest, makes_registry, own_registry, repository_of
 from manifest.live import live_models
@@ -49,6 +50,7 @@ def command(
     release, reasons, note = _release(giving, taking, release_id, force=force)
     running = taking.outputs()
     planned = moves(release, running, {one.name for one in live_models(manifest, taking.config.live_targets)})
+    reasons += unsigned(taking, release, {one.model for one in planned if one.becomes})
     if json:
         print_json(_report(giving, taking, release, planned, reasons))
     else:
@@ -120,6 +122,11 @@ def _release(giving: Pulumi, taking: Pulumi, id_: str | None, *, force: bool) ->
 def _hint(reasons: list[str], source: str, target: str) -> str:
     if any("is older than" in one for one in reasons):
         return f"If it is meant as a rollback: slipway promote {source} {target} --release ID --force"
+    if any(" is not signed " in one for one in reasons):
+        return (
+            f"`slipway up --stack {source}` signs images where Pulumi.{source}.yaml has slipway:supplyChain.sign "
+            "(docs/supply-chain.md)."
+        )
     return f"Mend it in {source} (`slipway up --stack {source}`), or promote an earlier release: --release ID"
 
 
@@ -164,8 +171,11 @@ def _copy_images(taking: Pulumi, release: Release, planned: list[Move]) -> None:
     copier = ImageCopier()
     try:
         for model in release.models:
-            if model.name in kept and (sent := copier.copy(model.image, model.image_in(repository))):
+            if model.name not in kept:
+                continue
+            if sent := copier.copy(model.image, model.image_in(repository)):
                 say(f"{model.name}: {sent / 1e6:.1f} MB copied to {repository}")
+            copier.copy_signature(model.image, model.image_in(repository))
     finally:
         copier.close()
 

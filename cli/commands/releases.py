@@ -10,22 +10,32 @@ from cli.options import DEFAULT_STACK, JsonOption, StackOption
 from cli.project import find_project
 from cli.pulumi import Pulumi
 from cli.release_log import promotes_from, store_of
+from cli.supply_chain.facts import facts
 from cli.table import console, print_json
-from releases import Release, ReleaseError
+from releases import Release, ReleaseError, ReleaseStore
 
 _DIGEST = 12
 _COMMIT = 10
 
 
 def command(
+    release_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="One release in full; a beginning of its id is enough.")
+    ] = None,
     stack: StackOption = DEFAULT_STACK,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most, the latest first.")] = 20,
     json: JsonOption = False,
 ) -> None:
-    """List what was deployed when, from which commit, by whom, with which versions and digests."""
+    """List what was deployed when, from which commit, by whom, with which versions and digests.
+
+    With an ID: what is on record of that release and its images.
+    """
     project = find_project()
     pulumi = Pulumi(project, stack, project.environment())
     store = store_of(pulumi)
+    if release_id:
+        _show(store, stack, release_id, json=json)
+        return
     try:
         found = store.releases(stack, limit)
         promoted = store.promoted(stack) if promotes_from(pulumi) else None
@@ -42,6 +52,24 @@ def command(
         console().print(
             f"Promoted, but not deployed yet: {promoted.id} of {promoted.stack}. `slipway up --stack {stack}` does it."
         )
+
+
+def _show(store: ReleaseStore, stack: str, release_id: str, *, json: bool) -> None:
+    try:
+        release = store.get(stack, release_id)
+    except ReleaseError as error:
+        raise CliError(str(error)) from None
+    if json:
+        print_json(release.model_dump(mode="json", by_alias=True, exclude_none=True))
+        return
+    out = console()
+    out.print(_table([release]))
+    for model in release.models:
+        out.print(f"\n{model.name} {model.version}", style="bold")
+        table = Table.grid(padding=(0, 2))
+        for what, value in (("image", model.image), *facts(model.supply_chain)):
+            table.add_row(f"  {what}", value)
+        out.print(table)
 
 
 def _table(found: list[Release]) -> Table:

@@ -17,12 +17,13 @@ from cli.options import DEFAULT_STACK, PulumiArguments, StackOption
 from cli.project import Project, find_project
 from cli.pulumi import Pulumi
 from cli.recovery import recover, strangers
+from cli.supply_chain.signing import check_key
 from cli.table import console, print_placements, say
 from cli.wanted import checked_environment, checked_manifest, repository_of
 from manifest import Manifest
 
 # Not needed before the engine has ended; it is the engine that takes the time.
-_NEEDED_LATER = ("cli.containers", "cli.deployed", "cli.release_log", "cli.samples")
+_NEEDED_LATER = ("cli.containers", "cli.deployed", "cli.release_log", "cli.samples", "cli.supply_chain.images")
 
 
 def command(stack: StackOption = DEFAULT_STACK, options: PulumiArguments = None) -> None:
@@ -34,6 +35,7 @@ def command(stack: StackOption = DEFAULT_STACK, options: PulumiArguments = None)
     pulumi = Pulumi(project, stack, project.environment())
     manifest = checked_manifest(project)
     checked_environment(pulumi.config)
+    check_key(pulumi)
     if pulumi.advice:
         say(pulumi.advice)
     with only_run(project, stack):
@@ -50,8 +52,9 @@ def command(stack: StackOption = DEFAULT_STACK, options: PulumiArguments = None)
     if not answered:
         raise typer.Exit(Exit.FAILED)
     from cli.release_log import record_release  # noqa: PLC0415 - see _NEEDED_LATER
+    from cli.supply_chain.images import record_images  # noqa: PLC0415 - see _NEEDED_LATER
 
-    record_release(pulumi, manifest, keys)
+    record_release(pulumi, manifest, keys, images=record_images(pulumi))
 
 
 def deploy(pulumi: Pulumi, options: list[str]) -> tuple[int, list[str]]:

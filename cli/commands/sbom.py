@@ -1,0 +1,76 @@
+"""`slipway sbom`: what is in a model's image, as it was recorded with its release."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from cli.errors import CliError, Exit
+from cli.options import DEFAULT_STACK, JsonOption, StackOption
+from cli.project import find_project
+from cli.pulumi import Pulumi
+from cli.release_log import releases_location, store_of
+from cli.supply_chain.sbom import components
+from cli.table import console
+from releases import ImageStore, ReleasedModel, ReleaseError
+
+
+def command(
+    name: Annotated[str, typer.Argument(help="A model of models.yaml.", show_default=False)],
+    stack: StackOption = DEFAULT_STACK,
+    release_id: Annotated[
+        str | None,
+        typer.Option("--release", metavar="ID", help="An earlier release (`slipway releases`). Default: the latest."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write it as CycloneDX to this file.", show_default=False)
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """List what is in a model's image: packages, versions, licences. With --json or -o, in CycloneDX."""
+    project = find_project()
+    pulumi = Pulumi(project, stack, project.environment())
+    try:
+        model = _model(pulumi, name, release_id)
+        sbom = model.supply_chain.sbom if model.supply_chain else None
+        if sbom is None:
+            raise CliError(
+                f"There is no SBOM of {name} on record in {stack}.",
+                hint=f"Pulumi.{stack}.yaml needs slipway:supplyChain; `slipway up --stack {stack}` then makes one.",
+            )
+        content = ImageStore(releases_location(pulumi)).sbom(model.digest, sbom.digest)
+    except ReleaseError as error:
+        raise CliError(str(error)) from None
+    if output:
+        try:
+            output.write_bytes(content)
+        except OSError as error:
+            raise CliError(f"{output} cannot be written: {error.strerror or error}.") from None
+    elif json:
+        sys.stdout.write(content.decode())
+    else:
+        console().print(_table(content))
+        console(error=True).print(f"{model.image}, {sbom.components} components, by {sbom.tool}", soft_wrap=True)
+
+
+def _model(pulumi: Pulumi, name: str, release_id: str | None) -> ReleasedModel:
+    store = store_of(pulumi)
+    release = store.get(pulumi.stack, release_id) if release_id else store.latest(pulumi.stack)
+    model = release.model(name) if release else None
+    if release is None or model is None:
+        names = ", ".join(one.name for one in release.models) if release else ""
+        raise CliError(
+            f"No release of {pulumi.stack} has {name}.",
+            hint=f"Release {release.id} has: {names or 'no models'}." if release else "`slipway up` makes one.",
+            code=Exit.USAGE,
+        )
+    return model
+
+
+def _table(content: bytes) -> Table:
+    table = Table("KIND", "NAME", "VERSION", "LICENCES", box=None, pad_edge=False, header_style="bold")
+    for one in components(content):
+        table.add_row(one.kind, one.name, one.version, ", ".join(one.licences))
+    return table

@@ -1,0 +1,5 @@
+"""What goes wrong with releases."""
+
+
+class ReleaseError(Exception):
+    """Releases cannot be read or recorded; the message says where and why."""
