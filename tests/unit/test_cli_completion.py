@@ -40,7 +40,7 @@ def _offered(folder, line):
 
 
 def test_commands_are_completed(project):
-    assert _offered(project, "slipway s") == ["status", "score", "schema"]
+    assert _offered(project, "slipway s") == ["status", "score", "sbom", "schema"]
 
 
 @pytest.mark.parametrize("command", ["score", "logs", "reload", "debug"])
