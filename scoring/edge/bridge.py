@@ -7,13 +7,14 @@ import fcntl
 import json
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from scoring import failure
 from scoring.edge import messages
 from scoring.edge.link import Link
 from scoring.edge.methods import Methods
-from scoring.edge.store import Rank, Store
+from scoring.edge.store import DamagedError, Rank, Store, StoreError
 from scoring.edge.twin import Tuning, Twin
 from scoring.interrupts import Interrupted
 from scoring.lane import ShutdownError
@@ -40,9 +41,12 @@ _UNAVAILABLE = 503
 _ATTEMPTS = 3
 _LOOK_SECONDS = 0.2
 _EXPIRE_SECONDS = 30.0
+# From one try to the next, while the disk takes nothing.
+_DISK_SECONDS = 1.0
 _SEND_SHARE = 0.5
 _TWIN = "twin.json"
 _log = logging.getLogger("slipway")
+_Answer = TypeVar("_Answer")
 
 
 class Bridge:
@@ -85,7 +89,11 @@ class Bridge:
         return self._twin.tuning
 
     async def run(self) -> None:
-        """Work until `stop`."""
+        """Work until `stop`; a disk that takes nothing for a while is waited for.
+
+        Raises:
+            StoreError: There can be no store, or it is damaged; the next start puts it aside.
+        """
         await self._take_store()
         store, loop = self._store, self._loop
         if store is None:
@@ -97,24 +105,31 @@ class Bridge:
             on_method=lambda name, payload, answer: _calling(loop, self._methods.call, name, payload, answer),
         )
         self._link.start()
-        looking = loop.create_task(self._look_after(store))
+        tasks = [loop.create_task(self._look_after(store)), loop.create_task(self._score_all(store))]
         try:
-            await self._knows_twin.wait()
-            if store.begin():
-                await self._recover(store)
-            while not self._stopping:
-                self._arrived.clear()
-                self._told_of_arrival = False
-                waiting = store.take((Rank.INPUT,), self.tuning.batch_size)
-                if waiting and self.tuning.batch_wait_ms and len(waiting) < self.tuning.batch_size:
-                    await asyncio.sleep(self.tuning.batch_wait_ms / 1000)
-                    waiting = store.take((Rank.INPUT,), self.tuning.batch_size)
-                if waiting:
-                    await self._work_on(store, waiting)
-                else:
-                    await self._arrived.wait()
+            # The first does not end by itself: without it nothing would be told any more.
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
         finally:
-            looking.cancel()
+            for task in tasks:
+                task.cancel()
+
+    async def _score_all(self, store: Store) -> None:
+        await self._knows_twin.wait()
+        if await self._patiently(store.begin):
+            await self._recover(store)
+        while not self._stopping:
+            self._arrived.clear()
+            self._told_of_arrival = False
+            waiting = await self._waiting(store)
+            if waiting and self.tuning.batch_wait_ms and len(waiting) < self.tuning.batch_size:
+                await asyncio.sleep(self.tuning.batch_wait_ms / 1000)
+                waiting = await self._waiting(store)
+            if waiting:
+                await self._work_on(store, waiting)
+            else:
+                await self._arrived.wait()
 
     async def stop(self, seconds: float) -> None:
         """Finish what is in hand, and send what is done while the hub takes it; the rest stays stored.
@@ -144,10 +159,12 @@ class Bridge:
                 "connected": self._link.is_connected,
                 "error": self._link.error or None,
                 "sent": self._link.sent,
-                "lost": self._link.refused,
             }
         if self._store is not None:
-            counts = self._store.counts()
+            try:
+                counts = self._store.counts()
+            except StoreError as error:
+                return found | {"error": str(error)}
             waiting = {rank.name.lower(): count for rank, count in counts.waiting.items()}
             found["store"] = {"waiting": waiting, "bytes": counts.bytes, "dropped": counts.dropped}
         return found
@@ -169,7 +186,10 @@ class Bridge:
     async def _take_store(self) -> None:
         """Open the store, once the process before has let go of it."""
         folder = self._edge.store
-        lock = (folder / "lock").open("a")
+        try:
+            lock = (folder / "lock").open("a")
+        except OSError as error:
+            raise StoreError(f"there can be no store in {folder}: {error.strerror}") from error
         has_told = False
         while not self._stopping:
             try:
@@ -217,13 +237,14 @@ class Bridge:
 
     async def _recover(self, store: Store) -> None:
         """After a process that did not come to its end: one by one what it may have had in hand, for one may be why."""
-        for message in store.take((Rank.INPUT,), self.tuning.batch_size):
+        for message in await self._waiting(store):
             if self._stopping:
                 return
-            if store.note_attempt(message.number) > _ATTEMPTS:
+            if await self._patiently(partial(store.note_attempt, message.number)) > _ATTEMPTS:
                 _log.error("message %s has ended the process %d times, and goes to errors", message.id, _ATTEMPTS)
                 reason = f"scoring it has ended the process {_ATTEMPTS} times"
-                store.settle([message.number], [messages.failed(message, _SERVER_ERROR, reason, self._about)])
+                failed = messages.failed(message, _SERVER_ERROR, reason, self._about)
+                await self._patiently(partial(store.settle, [message.number], [failed]))
                 self._wake_link()
             else:
                 await self._work_on(store, [message])
@@ -247,13 +268,32 @@ class Bridge:
                 if result is not None:
                     results.append(result)
                 self._methods.note(message, result)
-            store.settle(done, results)
+            await self._patiently(partial(store.settle, done, results))
         finally:
             self._idle.set()
         if results:
             self._wake_link()
         if len(done) < len(batch):
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _waiting(self, store: Store) -> list[Message]:
+        return await self._patiently(partial(store.take, (Rank.INPUT,), self.tuning.batch_size))
+
+    async def _patiently(self, ask: Callable[[], _Answer]) -> _Answer:
+        """Ask the store, again and again while the disk is full or broken: it holds what was asked for until then."""
+        has_told = False
+        while True:
+            try:
+                return ask()
+            except DamagedError:
+                raise
+            except StoreError as error:
+                if self._stopping:
+                    raise
+                if not has_told:
+                    _log.error("%s: waiting until it can", error)
+                    has_told = True
+                await asyncio.sleep(_DISK_SECONDS)
 
     def _wake_link(self) -> None:
         if self._link is not None:
@@ -282,7 +322,11 @@ class Bridge:
         tuning = self.tuning
         logging.getLogger().setLevel(tuning.log_level.upper())
         if self._store is not None:
-            self._store.limit(max_bytes=tuning.store_max_bytes, max_age_seconds=tuning.store_max_age_seconds)
+            # They hold from the next message on, if the disk takes nothing just now.
+            try:
+                self._store.limit(max_bytes=tuning.store_max_bytes, max_age_seconds=tuning.store_max_age_seconds)
+            except StoreError as error:
+                _log.warning("%s", error)
         for name, value in report.items():
             if value is not None and value["ac"] != 200:  # noqa: PLR2004 - HTTP's word for "applied"
                 _log.warning("twin property %s: %s", name, value["ad"])
@@ -307,8 +351,13 @@ class Bridge:
             await asyncio.sleep(_LOOK_SECONDS)
             now = time.monotonic()
             if now - expired >= _EXPIRE_SECONDS:
-                store.expire()
                 expired = now
+                try:
+                    store.expire()
+                except DamagedError:
+                    raise
+                except StoreError as error:
+                    _log.warning("%s", error)
             link = self._link
             if link is None or not link.is_connected:
                 continue

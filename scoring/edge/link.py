@@ -33,6 +33,8 @@ _ACKNOWLEDGE_SECONDS = 30.0
 _KEEP_ALIVE_SECONDS = 20
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.25, 10.0
 _IDLE_SECONDS = 1.0
+# From one try to the next, while the disk takes nothing.
+_DISK_SECONDS = 1.0
 _log = logging.getLogger("slipway")
 
 
@@ -43,7 +45,6 @@ class Link:
         is_connected: Whether the hub is there.
         error: Why it is not; empty where nothing is known to be wrong.
         sent: How many results the hub has acknowledged.
-        refused: How many inputs the store could not take.
     """
 
     def __init__(
@@ -77,7 +78,8 @@ class Link:
         self.is_connected = False
         self.error = ""
         self.sent = 0
-        self.refused = 0
+        # Of what the hub has acknowledged, the numbers that the store still has.
+        self._acknowledged: list[int] = []
 
     def start(self) -> None:
         """Connect, and go on trying."""
@@ -125,11 +127,16 @@ class Link:
                 continue
             self._wakes.clear()
             try:
+                # First, so that a disk that takes nothing has none of them sent again and again.
+                self._settle()
                 waiting = self._store.take(OUTPUTS, _WINDOW)
                 if waiting:
                     self._send(waiting)
                 else:
                     self._wakes.wait(_IDLE_SECONDS)
+            except StoreError as error:
+                if not self._stops.is_set():
+                    self._wait_for_disk(error, "results wait")
             except Exception:  # noqa: BLE001 - what it may be is retried, and seen
                 if not self._stops.is_set():
                     _log.exception("sending to the hub failed")
@@ -183,15 +190,27 @@ class Link:
             self._wakes.set()
 
     def _keep(self, topic: str, payload: bytes) -> None:
-        """Store an input; on the MQTT library's thread."""
-        try:
-            self._store.put([from_topic(topic, payload)])
-        except StoreError as error:
-            # It will be acknowledged all the same: there is no way to refuse it.
-            self.refused += 1
-            _log.error("an input is lost: %s", error)
-            return
+        """Store an input; on the MQTT library's thread, which acknowledges it when this returns, and not before.
+
+        So it does not return while the disk takes nothing. If that lasts, the hub gives up the connection, and sends
+        what was not acknowledged with the next one.
+        """
+        message = from_topic(topic, payload)
+        while True:
+            try:
+                self._store.put([message])
+            except StoreError as error:
+                self._wait_for_disk(error, "inputs wait with the hub")
+            else:
+                break
+        self.error = ""
         self._on_input()
+
+    def _wait_for_disk(self, error: StoreError, what_waits: str) -> None:
+        if str(error) != self.error:
+            _log.error("%s: %s", what_waits, error)
+        self.error = str(error)
+        time.sleep(_DISK_SECONDS)
 
     def _send(self, waiting: Sequence[Message]) -> None:
         """Send messages one behind the other, and forget those that the hub has acknowledged."""
@@ -200,12 +219,19 @@ class Link:
             _pipeline(self._client).send_output_message(_to_hub(one), callback=done.callback(one.number))
         done.wait(_ACKNOWLEDGE_SECONDS, self._stops)
         acknowledged = done.acknowledged()
-        self._store.settle(acknowledged)
         self.sent += len(acknowledged)
+        self._acknowledged += acknowledged
+        self._settle()
         if done.error is not None and self.is_connected:
             # Else there would be nothing but sending: what is refused now may be taken later.
             _log.warning("the hub did not take a message: %r", done.error)
             self._stops.wait(_FIRST_WAIT_SECONDS)
+
+    def _settle(self) -> None:
+        if self._acknowledged:
+            self._store.settle(self._acknowledged)
+            self._acknowledged = []
+            self.error = ""
 
     # On the errands' thread
 

@@ -48,7 +48,11 @@ OUTPUTS = (Rank.ALERT, Rank.TELEMETRY)
 
 
 class StoreError(Exception):
-    """The disk does not take a message; the message says why."""
+    """The disk does not take a message, or give one; the message says why. It may, later."""
+
+
+class DamagedError(StoreError):
+    """The file is damaged. Opened anew it is put aside."""
 
 
 @dataclass(frozen=True)
@@ -106,18 +110,19 @@ class Store:
         self._path = path
         self._max_bytes = max_bytes
         self._max_age = max_age_seconds
-        try:
-            self._db = self._open()
-        except sqlite3.OperationalError as error:
-            raise StoreError(f"the store {path} cannot be opened: {error}") from error
-        except sqlite3.DatabaseError as error:
-            aside = path.with_name(f"{path.name}.broken-{time.time_ns()}")
-            path.replace(aside)
-            for rest in ("-wal", "-shm"):
-                path.with_name(path.name + rest).unlink(missing_ok=True)
-            _log.error("the store %s cannot be read (%s): it is kept as %s, and a new one begins", path, error, aside)
-            self._db = self._open()
-        self._bytes: int = self._one("SELECT COALESCE(SUM(size), 0) FROM messages")
+        with self._telling("opened"):
+            try:
+                self._db = self._open()
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                aside = path.with_name(f"{path.name}.broken-{time.time_ns()}")
+                path.replace(aside)
+                for rest in ("-wal", "-shm"):
+                    path.with_name(path.name + rest).unlink(missing_ok=True)
+                _log.error("the store %s is damaged (%s): it is kept as %s, and a new one begins", path, error, aside)
+                self._db = self._open()
+            self._bytes: int = self._one("SELECT COALESCE(SUM(size), 0) FROM messages")
 
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
@@ -126,16 +131,22 @@ class Store:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
             db.executescript(_SCHEMA)
+            # Else a page in the middle would be found when a message of it is wanted, again after each restart.
+            found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         except BaseException:
             db.close()
             raise
+        if found != "ok":
+            db.close()
+            raise sqlite3.DatabaseError(" ".join(found.split()))
         return db
 
     def limit(self, *, max_bytes: int, max_age_seconds: float) -> None:
         """Bound it anew; what is beyond the bounds is dropped at once."""
-        with self._changing():
+        with self._lock:
             self._max_bytes, self._max_age = max_bytes, max_age_seconds
-            self._drop()
+            with self._changing():
+                self._drop()
 
     def put(self, messages: Iterable[Message]) -> None:
         """Keep messages, before their sender is told that they were taken.
@@ -158,15 +169,14 @@ class Store:
         done, messages = tuple(done), tuple(messages)
         try:
             self._settle(done, messages)
-        except sqlite3.Error as error:
-            _log.warning("the store cannot be written to (%s): making room in it", error)
-            try:
-                with self._changing():
-                    for _ in range(_ROOM_FOR_MORE + 4 * len(messages)):
-                        self._drop_one()
-                self._settle(done, messages)
-            except sqlite3.Error as again:
-                raise StoreError(f"the store {self._path} cannot be written to: {again}") from again
+        except DamagedError:
+            raise
+        except StoreError as error:
+            with self._changing():
+                for _ in range(_ROOM_FOR_MORE + 4 * len(messages)):
+                    self._drop_one()
+            _log.warning("%s: made room in it", error)
+            self._settle(done, messages)
 
     def _settle(self, done: Sequence[int], messages: Sequence[Message]) -> None:
         with self._changing():
@@ -196,7 +206,7 @@ class Store:
             limit: How many at most.
         """
         marks = ",".join("?" * len(ranks))
-        with self._lock:
+        with self._lock, self._telling("read"):
             rows = self._db.execute(
                 f"SELECT number, rank, id, endpoint, properties, body FROM messages WHERE rank IN ({marks})"  # noqa: S608 - nothing but marks
                 " ORDER BY rank, number LIMIT ?",
@@ -241,15 +251,24 @@ class Store:
 
     def counts(self) -> Counts:
         """Tell what it holds."""
-        with self._lock:
+        with self._lock, self._telling("read"):
             waiting = dict(self._db.execute("SELECT rank, COUNT(*) FROM messages GROUP BY rank").fetchall())
             dropped = dict(self._db.execute("SELECT name, value FROM counts WHERE name != 'working'").fetchall())
             return Counts({rank: waiting.get(rank, 0) for rank in Rank}, self._bytes, dropped)
 
     @contextlib.contextmanager
+    def _telling(self, what: str) -> Iterator[None]:
+        """Tell in words what SQLite says."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            kind = DamagedError if _is_damage(error) else StoreError
+            raise kind(f"the store {self._path} cannot be {what}: {error}") from error
+
+    @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
         """A transaction: all of it or nothing, whatever happens."""
-        with self._lock:
+        with self._lock, self._telling("written to"):
             before = self._bytes
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -295,3 +314,8 @@ class Store:
     def _one(self, query: str, *values: Any) -> Any:
         row = self._db.execute(query, values).fetchone()
         return row[0] if row else 0
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    # Full and broken disks, locks and rights have classes of their own, which are derived from this one.
+    return type(error) is sqlite3.DatabaseError

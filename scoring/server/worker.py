@@ -126,10 +126,17 @@ class Worker:
     async def _bridged(self, edge: EdgeSettings, load: Callable[[], Scorer]) -> None:
         """Be a module of IoT Edge."""
         from scoring.edge.bridge import Bridge  # noqa: PLC0415 - not in every image, and slow to import
+        from scoring.edge.store import StoreError  # noqa: PLC0415 - as above
 
         bridge = self._bridge = Bridge(edge, self._settings, self.service, load)
         self.service.edge_status = bridge.status
-        await bridge.run()
+        try:
+            await bridge.run()
+        except Exception as error:  # noqa: BLE001 - whatever it is: a module that takes no messages is no module
+            if not self.service.is_draining:
+                trace = None if isinstance(error, StoreError) else error
+                _log.error("the module ends, to be started anew: %s", error, exc_info=trace)
+                exit_at_once(1)
 
     async def _look_after(self, instruments: Instruments) -> None:
         """Tell the state at once when it changes, and each second that the event loop turns."""

@@ -1,6 +1,7 @@
 """The edge module's store: order, bounds, at least once, whatever happens between."""
 
 import shutil
+import sqlite3
 import time
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from scoring.edge.store import OUTPUTS, Message, Rank, Store, StoreError
+from scoring.edge.store import OUTPUTS, DamagedError, Message, Rank, Store, StoreError
 
 MEBIBYTE = 1024 * 1024
 DAY = 86_400
@@ -137,6 +138,27 @@ def test_a_file_that_is_no_store_is_put_aside_and_not_lost(tmp_path):
     assert aside.read_bytes().startswith(b"not a database")
 
 
+def test_a_file_that_is_damaged_in_the_middle_is_told_and_put_aside_when_it_is_opened_anew(tmp_path):
+    store = opened(tmp_path)
+    store.put([message(n, size=4000) for n in range(100)])
+    store.close()
+    path = tmp_path / "messages.db"
+    middle = path.stat().st_size // 2
+    with path.open("r+b") as file:
+        file.seek(middle)
+        file.write(b"\xff" * 16_384)
+    # As it is found by a process that had it open.
+    store._db = sqlite3.connect(path, isolation_level=None)
+    with pytest.raises(DamagedError, match="cannot be read"):
+        store.take(OUTPUTS, 1000)
+    store.close()
+    again = opened(tmp_path)
+    again.put([message("new")])
+    assert ids(again) == ["new"]
+    [aside] = tmp_path.glob("messages.db.broken-*")
+    assert aside.stat().st_size > middle
+
+
 def test_a_place_where_nothing_can_be_written_is_told(tmp_path):
     with pytest.raises(StoreError, match="cannot be opened"):
         Store(tmp_path / "missing" / "messages.db", max_bytes=1, max_age_seconds=1)
@@ -158,6 +180,28 @@ def test_a_disk_that_takes_nothing_at_all_is_an_error(tmp_path):
     store._db.execute("PRAGMA query_only = ON")
     with pytest.raises(StoreError, match="cannot be written to"):
         store.put([message(1)])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Store.begin,
+        lambda store: store.note_attempt(1),
+        lambda store: store.settle([1]),
+        lambda store: store.limit(max_bytes=200, max_age_seconds=DAY),
+    ],
+)
+def test_whatever_the_disk_does_not_take_is_told_and_done_when_it_takes_it_again(tmp_path, change):
+    store = opened(tmp_path)
+    store.put([message(1), message(2, size=1000)])
+    store._db.execute("PRAGMA query_only = ON")
+    before = ids(store), store.counts()
+    with pytest.raises(StoreError, match="cannot be written to") as raised:
+        change(store)
+    assert not isinstance(raised.value, DamagedError)
+    assert (ids(store), store.counts()) == before
+    store._db.execute("PRAGMA query_only = OFF")
+    change(store)
 
 
 def test_attempts_are_counted_across_processes(tmp_path):
