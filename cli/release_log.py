@@ -82,10 +82,13 @@ def record_release(
     store = store_of(pulumi)
     try:
         promoted = store.promoted(pulumi.stack) if promotes_from(pulumi) else None
-        release = _release(pulumi, manifest, keys or Keys(pulumi), promoted, images or {})
+        outputs = pulumi.outputs() or {}
+        release = _release(pulumi, outputs, promoted, images or {})
         latest = store.latest(pulumi.stack)
         if latest and _is_known(release, latest):
             return None
+        # Only now: where inputs are collected, samples are collected with them.
+        release = _with_answers(release, outputs, manifest, pulumi.project.root, keys or Keys(pulumi))
         store.add(release)
     except ReleaseError as error:
         raise CliError(f"The models are deployed, but the release is not recorded: {error}") from None
@@ -126,20 +129,13 @@ def _models(outputs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _release(
-    pulumi: Pulumi, manifest: Manifest, keys: Keys, promoted: Release | None, images: Mapping[str, ImageRecord]
+    pulumi: Pulumi, outputs: Mapping[str, Any], promoted: Release | None, images: Mapping[str, ImageRecord]
 ) -> Release:
-    outputs = pulumi.outputs() or {}
-    at = answering(outputs)
-    files = {model.name: sample_file(model, pulumi.project.root) for model in manifest.models}
-
-    def released(name: str, version: str, image: str) -> ReleasedModel:
-        sample, answer = _asked(at.get(name), files.get(name), keys)
-        return ReleasedModel(
-            name=name, version=version, image=image, sample=sample, answer=answer, supply_chain=images.get(name)
-        )
-
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        models = tuple(pool.map(lambda one: released(one[0], *one[1]), sorted(deployed_images(outputs).items())))
+    """The release as it would be recorded, without the models' answers."""
+    models = tuple(
+        ReleasedModel(name=name, version=version, image=image, supply_chain=images.get(name))
+        for name, (version, image) in sorted(deployed_images(outputs).items())
+    )
     time = datetime.now(UTC).replace(microsecond=0)
     commit, modified = commit_of(pulumi.project.root)
     return Release(
@@ -153,6 +149,18 @@ def _release(
         promoted_from=f"{promoted.stack}/{promoted.id}" if promoted else None,
         models=models,
     )
+
+
+def _with_answers(release: Release, outputs: Mapping[str, Any], manifest: Manifest, root: Path, keys: Keys) -> Release:
+    at = answering(outputs)
+    files = {model.name: sample_file(model, root) for model in manifest.models}
+
+    def answered(model: ReleasedModel) -> ReleasedModel:
+        sample, answer = _asked(at.get(model.name), files.get(model.name), keys)
+        return model.model_copy(update={"sample": sample, "answer": answer})
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return release.model_copy(update={"models": tuple(pool.map(answered, release.models))})
 
 
 def _asked(placement: Placement | None, file: Path | None, keys: Keys) -> tuple[str | None, str | None]:
