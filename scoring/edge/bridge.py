@@ -15,7 +15,7 @@ from scoring.edge import messages
 from scoring.edge.link import Link
 from scoring.edge.methods import Methods
 from scoring.edge.store import DamagedError, Rank, Store, StoreError
-from scoring.edge.twin import Tuning, Twin
+from scoring.edge.twin import Tuning, Twin, as_property
 from scoring.interrupts import Interrupted
 from scoring.lane import ShutdownError
 from scoring.refused import RefusedError
@@ -79,6 +79,7 @@ class Bridge:
         # Without the threshold there are no alerts: what it was before a restart holds until it is known anew.
         self._knows_twin = asyncio.Event()
         self._told: dict[str, Any] = {}
+        self._settings_told: dict[str, Any] = {}
         self._last_failure = ""
         self._about = {"model": settings.name or settings.script.stem, "version": settings.version}
         self._methods = Methods(self, settings, service, load)
@@ -330,6 +331,7 @@ class Bridge:
         for name, value in report.items():
             if value is not None and value["ac"] != 200:  # noqa: PLR2004 - HTTP's word for "applied"
                 _log.warning("twin property %s: %s", name, value["ad"])
+        self._settings_told = report
         if self._link is not None:
             self._link.report({"settings": report, **(self._report() if whole else {})})
 
@@ -342,7 +344,8 @@ class Bridge:
             "dropped": sum(store.get("dropped", {}).values()),
         }
         model = {"name": self._about["model"], "version": self._about["version"]}
-        return {"model": model, "state": service["state"], "error": service["error"], "store": counts}
+        error = service["error"] and as_property(service["error"])
+        return {"model": model, "state": service["state"], "error": error, "store": counts}
 
     async def _look_after(self, store: Store) -> None:
         """Report a changed state at once, changed counts now and then; and drop what has become too old."""
@@ -367,9 +370,12 @@ class Bridge:
             if is_news or now - reported >= self._edge.report_seconds:
                 reported = now
                 report = self._report() | {"state": state}
-                if report != self._told:
+                if link.owes_report:
+                    link.owes_report = False
+                    link.report({"settings": self._settings_told, **report})
+                elif report != self._told:
                     link.report(report)
-                    self._told = report
+                self._told = report
 
 
 def _request(message: Message) -> Request:

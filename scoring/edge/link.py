@@ -13,6 +13,7 @@ import queue
 import socket
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from azure.iot.device import IoTHubModuleClient, MethodResponse
@@ -33,6 +34,8 @@ _ACKNOWLEDGE_SECONDS = 30.0
 _KEEP_ALIVE_SECONDS = 20
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.25, 10.0
 _IDLE_SECONDS = 1.0
+# Of an errand, each after twice the wait: 8 seconds, where callers of methods wait for 30.
+_TRIES = 5
 # From one try to the next, while the disk takes nothing.
 _DISK_SECONDS = 1.0
 _log = logging.getLogger("slipway")
@@ -45,6 +48,7 @@ class Link:
         is_connected: Whether the hub is there.
         error: Why it is not; empty where nothing is known to be wrong.
         sent: How many results the hub has acknowledged.
+        owes_report: Whether the hub did not take a report; whoever reports says it all again, and takes this back.
     """
 
     def __init__(
@@ -70,7 +74,7 @@ class Link:
         self._client: Any = None
         self._wakes = threading.Event()
         self._stops = threading.Event()
-        self._errands: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._errands: queue.SimpleQueue[_Errand | None] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=target, name=f"edge-{name}", daemon=True)
             for name, target in (("sender", self._send_all), ("errands", self._run_errands))
@@ -78,6 +82,7 @@ class Link:
         self.is_connected = False
         self.error = ""
         self.sent = 0
+        self.owes_report = False
         # Of what the hub has acknowledged, the numbers that the store still has.
         self._acknowledged: list[int] = []
 
@@ -92,7 +97,11 @@ class Link:
 
     def report(self, properties: dict[str, Any]) -> None:
         """Report properties, when the hub is there."""
-        self._errands.put(lambda: self._client.patch_twin_reported_properties(properties))
+
+        def owe() -> None:
+            self.owes_report = True
+
+        self._errands.put(_Errand(lambda: self._client.patch_twin_reported_properties(properties), owe))
 
     def stop(self, seconds: float) -> None:
         """Send what waits while the hub takes it, for so long; then leave the hub. Blocks.
@@ -158,7 +167,7 @@ class Link:
         self.error = ""
         self.is_connected = True
         _log.info("connected to the hub")
-        self._errands.put(self._synchronize)
+        self._put_synchronize()
         return True
 
     def _create(self) -> Any:
@@ -237,44 +246,71 @@ class Link:
 
     def _run_errands(self) -> None:
         while (errand := self._errands.get()) is not None:
-            while not self._stops.is_set():
-                try:
-                    errand()
-                    break
-                except Exception as error:  # noqa: BLE001 - as in _connect
-                    _log.debug("an errand to the hub failed: %r", error)
-                    # The next connection fetches the twin and reports anew.
-                    if not self.is_connected:
-                        break
-                    self._stops.wait(_FIRST_WAIT_SECONDS)
+            self._run(errand)
+
+    def _run(self, errand: _Errand) -> None:
+        """Try a few times: what the hub refuses must not keep back what comes behind it."""
+        wait = _FIRST_WAIT_SECONDS
+        for _ in range(_TRIES):
+            if self._stops.is_set():
+                return
+            try:
+                errand.run()
+            except Exception as error:  # noqa: BLE001 - as in _connect
+                failed = error
+            else:
+                return
+            # The next connection fetches the twin and reports anew.
+            if not self.is_connected or self._stops.wait(wait):
+                return
+            wait *= 2
+        _log.warning("the hub did not take what it was told or asked, %d times: %r", _TRIES, failed)
+        errand.given_up()
+
+    def _put_synchronize(self) -> None:
+        # Without the twin nothing is scored: it is asked for again, behind the others.
+        self._errands.put(_Errand(self._synchronize, self._put_synchronize))
 
     def _synchronize(self) -> None:
         """Subscribe to all there is, and fetch the twin: the hub may have forgotten, and the twin may have changed."""
-        client = self._client
-        if client.on_message_received is None:
-            # They subscribe; `received` has the inputs.
-            client.on_message_received = _nothing
-            client.on_twin_desired_properties_patch_received = lambda patch: self._on_twin(patch, False)
-            client.on_method_request_received = self._answer_method
-        else:
-            pipeline = _pipeline(client)
-            features = [name for name, is_enabled in pipeline.feature_enabled.items() if is_enabled]
-            done = _Done(len(features))
-            for name in features:
-                pipeline.enable_feature(name, callback=done.callback(0))
-            done.wait(_ACKNOWLEDGE_SECONDS, self._stops)
+        client, pipeline = self._client, _pipeline(self._client)
+        known = [name for name, is_enabled in pipeline.feature_enabled.items() if is_enabled]
+        done = _Done(len(known))
+        for name in known:
+            pipeline.enable_feature(name, callback=done.callback(0))
+        done.wait(_ACKNOWLEDGE_SECONDS, self._stops)
+        if done.error is not None:
+            raise done.error
+        # These subscribe to what is not known yet: all of it, or what an attempt that failed has left out.
+        # `received` has the inputs.
+        client.on_message_received = _nothing
+        client.on_twin_desired_properties_patch_received = lambda patch: self._on_twin(patch, False)
+        client.on_method_request_received = self._answer_method
         self._on_twin(client.get_twin()["desired"], True)
 
     def _answer_method(self, request: Any) -> None:
         def answer(status: int, payload: Any) -> None:
             response = MethodResponse.create_from_method_request(request, status, payload)
-            self._errands.put(lambda: self._client.send_method_response(response))
+            self._errands.put(_Errand(lambda: self._client.send_method_response(response)))
 
         self._on_method(request.name, request.payload, answer)
 
 
 def _nothing(_message: Any) -> None:
     """Inputs never come here."""
+
+
+@dataclass(frozen=True)
+class _Errand:
+    """Something to be told to the hub or asked of it.
+
+    Attributes:
+        run: Does it, and waits for the answer.
+        given_up: Called where the hub did not take it, again and again.
+    """
+
+    run: Callable[[], None]
+    given_up: Callable[[], None] = lambda: None
 
 
 class _Done:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 _LEVELS = ("debug", "info", "warning", "error")
 _DAY = 86_400
+# In bytes; IoT Hub takes 4096, and 32 KiB for all properties together.
+_LONGEST_TEXT = 2000
+_ROOM_FOR_UNKNOWN = 8000
 
 
 @dataclass(frozen=True)
@@ -96,15 +99,31 @@ class Twin:
             else:
                 tuning = replace(tuning, **{field: value})
                 report[name] = _acknowledged(value, 200, version, "applied")
-        for name in given.keys() - _PROPERTIES.keys():
-            report[name] = _acknowledged(None, 404, version, f"unknown; known are {', '.join(_PROPERTIES)}")
+        room = _ROOM_FOR_UNKNOWN
+        for name in sorted(given.keys() - _PROPERTIES.keys()):
+            told = _acknowledged(None, 404, version, f"unknown; known are {', '.join(_PROPERTIES)}")
+            room -= len(name.encode()) + len(str(told))
+            if room < 0:
+                break
+            report[name] = told
         self.tuning = tuning
         self._reported = {name for name, value in report.items() if value is not None}
         return report
 
 
 def _acknowledged(value: Any, code: int, version: int, text: str) -> dict[str, Any]:
-    return {"value": value, "ac": code, "av": version, "ad": text}
+    return {"value": value, "ac": code, "av": version, "ad": as_property(text)}
+
+
+def as_property(text: str) -> str:
+    """Return as much of a text as a property may have: IoT Hub refuses a whole report for a longer one.
+
+    Of a longer one that is the beginning and the end: which of them says most depends.
+    """
+    encoded, half = text.encode("utf-8", "replace"), _LONGEST_TEXT // 2
+    if len(encoded) <= _LONGEST_TEXT:
+        return encoded.decode()
+    return f"{encoded[:half].decode('utf-8', 'ignore')} … {encoded[-half:].decode('utf-8', 'ignore')}"
 
 
 def _number(least: float, most: float, allowed: str) -> Callable[[Any], float]:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.edge.twin import Tuning, Twin
+from scoring.edge.twin import Tuning, Twin, as_property
+from standins.edge_runtime.twins import Twins
 
 ALL = {
     "threshold": 0.7,
@@ -85,6 +86,31 @@ def test_the_whole_twin_forgets_what_it_does_not_say():
     twin.replace({"threshold": 1, "$version": 1})
     twin.replace({"sampling": 0.1, "$version": 2})
     assert twin.tuning == Tuning(sampling=0.1)
+
+
+@pytest.mark.parametrize(
+    "desired",
+    [
+        dict.fromkeys(ALL, "x" * 4000),
+        {f"{'n' * 1000}{number}": 1 for number in range(31)},
+        {f"n{number}": 1 for number in range(2000)},
+    ],
+    ids=["long values", "long names", "many names"],
+)
+def test_what_is_reported_of_properties_that_the_hub_takes_the_hub_takes(tmp_path, desired):
+    report = Twin(Tuning()).replace({**desired, "$version": 1})
+    hub = Twins(tmp_path / "twins.json")
+    hub.report("m", {"error": as_property("x" * 10_000), "settings": report})
+    assert hub.get("m")["reported"]["settings"].keys() >= ALL.keys()
+
+
+@pytest.mark.parametrize("text", ["x" * 5000, "ü" * 3000, "字" * 2000, "\ud800" * 3000])
+def test_a_long_text_keeps_its_beginning_and_its_end_as_a_property(text):
+    found = as_property(f"ValueError: {text} (score.py, line 3)")
+    assert len(found.encode()) <= 2048
+    assert found.startswith("ValueError: ")
+    assert found.endswith(" (score.py, line 3)")
+    assert as_property("short") == "short"
 
 
 JSON = st.recursive(
