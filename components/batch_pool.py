@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -127,19 +126,26 @@ class BatchPool(pulumi.ComponentResource):
             self._platform.batch_may(roles.BLOB_DATA_CONTRIBUTOR, output.container)
         return source, output
 
-    def _revision(self) -> str:
+    def _pool_name(self, identities: list[Identity]) -> pulumi.Output[str]:
         """Name the pool as it is: another name for all that cannot be changed in one."""
         settings, target = self._settings, self._target
         parts = [
             self._image.tag,
+            # What it is built to may change under its tag; a registry's address is in it.
+            self._image.ref,
             target.vm_size,
             target.task_slots,
-            bool(target.schedule),
+            [one.id for one in identities],
             settings.node_image.model_dump(mode="json"),
             settings.subnet,
             self._scope.settings.location,
         ]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:10]
+
+        def named(text: str) -> str:
+            revision = hashlib.sha256(text.encode()).hexdigest()[:10]
+            return self._scope.names.of(names.BATCH_POOL, self._model.name, revision)
+
+        return pulumi.Output.json_dumps(parts).apply(named)
 
     def _pool(self, identities: list[Identity]) -> batch.Pool:
         target, scope, image = self._target, self._scope, self._settings.node_image
@@ -148,7 +154,7 @@ class BatchPool(pulumi.ComponentResource):
             self._model.name,
             resource_group_name=account.group,
             account_name=account.name,
-            pool_name=scope.names.of(names.BATCH_POOL, self._model.name, self._revision()),
+            pool_name=self._pool_name(identities),
             display_name=f"{self._model.name} {self._image.tag}",
             vm_size=target.vm_size,
             task_slots_per_node=target.task_slots,

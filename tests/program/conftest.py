@@ -28,13 +28,14 @@ class Recorder(pulumi.runtime.Mocks):
     """Records every registration and answers with outputs like the providers'; `unknown` leaves digests unknown."""
 
     unknown: bool = False
+    digest: str = "sha256:" + "d" * 64
     registered: list[Registered] = field(default_factory=list)
 
     def new_resource(self, args):
         self.registered.append(Registered(args.typ, args.name, args.inputs))
         outputs = dict(args.inputs)
         if args.typ == "docker-build:index:Image" and not self.unknown:
-            outputs |= {"digest": "sha256:" + "d" * 64, "ref": args.inputs["tags"][0] + "@sha256:" + "d" * 64}
+            outputs |= {"digest": self.digest, "ref": f"{args.inputs['tags'][0]}@{self.digest}"}
         if args.typ == "docker:index/remoteImage:RemoteImage" and not self.unknown:
             outputs |= {"imageId": "sha256:" + "1" * 64}
         return f"{args.name}-id", outputs

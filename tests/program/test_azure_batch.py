@@ -16,9 +16,11 @@ SPOT = {"account": {"spot": True}}
 def batch(declare, project):
     """Declares the project with a batch target on iris; returns the recorder."""
 
-    def run(target=None, *, unknown=False, stack="prod", config=None, settings_=None, scoring=None, **azure):
+    def run(
+        target=None, *, unknown=False, stack="prod", config=None, settings_=None, scoring=None, digest="d", **azure
+    ):
         give_target(project, target or {}, kind="batch", **(scoring or {}))
-        recorder = Azure(unknown=unknown)
+        recorder = Azure(unknown=unknown, digest=f"sha256:{digest * 64}")
         keys = settings_ or settings(targets=["batch"], **azure)
         return declare(stack=stack, recorder=recorder, preview=unknown, **{**keys, **(config or {})})
 
@@ -62,7 +64,9 @@ def test_a_model_is_one_pool_with_all_that_it_needs_and_nothing_else(batch):
 def test_a_preview_with_unknowns_shows_the_same(batch):
     full, preview = batch(), batch(unknown=True)
     assert preview.azure == full.azure
-    assert _pool(preview)["poolName"] == _pool(full)["poolName"]
+    # The image's digest is in its name, and is known when the image is built.
+    assert "poolName" not in _pool(preview)
+    assert _pool(full)["poolName"].startswith("slipway-prod-iris-")
 
 
 def test_the_account_knows_no_keys_and_keeps_its_files_by_an_identity(batch):
@@ -146,6 +150,10 @@ def test_no_list_is_empty_which_azure_refuses(batch):
         ({"input": "a"}, {"input": "a", "schedule": "0 3 * * *"}, {}),
         ({}, {}, {"batch": {"subnet": SUBNET}}),
         ({}, {}, {"batch": {"nodeImage": {"sku": "2404", "agent": "batch.node.ubuntu 24.04"}}}),
+        ({}, {}, {"config": {"registry": "registry.example.com/team"}}),
+        ({}, {}, {"identity": {"id": f"{ARM}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/theirs"}}),
+        # Under the same tag.
+        ({}, {}, {"digest": "e"}),
     ],
 )
 def test_what_cannot_be_changed_in_a_pool_makes_another_one_before_the_old_goes(batch, before, after, config):
