@@ -59,6 +59,7 @@ lint: setup ## Check style, formatting and types
 lock: ## Renew the locks of all dependencies (needs uv)
 	@$(COMPILE) --upgrade --group dev -o requirements.lock pyproject.toml
 	@$(COMPILE) --upgrade --no-annotate -o toolchain/go/requirements.lock toolchain/go/requirements.in
+	@$(COMPILE) --upgrade --no-annotate --python-version 3.11 -o policies/requirements.lock policies/requirements.in
 	@$(COMPILE) --upgrade --no-annotate --python-version 3.10 -o scoring/requirements.lock scoring/requirements.in
 	@set -e; agree='-c scoring/requirements.lock'; for extra in collect telemetry entra batch edge; do \
 		lock=scoring/requirements.$$extra.lock; \

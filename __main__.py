@@ -34,6 +34,11 @@ def main(root: Path = ROOT) -> None:
     manifest = load_manifest(root / "models.yaml")
     configuration = f"Pulumi.{pulumi.get_stack()}.yaml"
     environment = load_environment(pulumi.runtime.get_config_env(), source=configuration, path=root / configuration)
+    if environment.policies and os.environ.get("SLIPWAY_POLICIES") != "1":
+        pulumi.log.warn(
+            "slipway:policies was not looked at: it has to stand in the stack's own file, and holds for `slipway up` "
+            "and `slipway preview`; plain Pulumi needs --policy-pack (docs/policies.md)."
+        )
     models = live_models(manifest, environment.targets)
     wanted = [target for model in models for target in live_targets(model, environment.targets)]
     platform = platform_for(wanted, environment)

@@ -22,6 +22,7 @@ _PROJECT = (
     "Pulumi.dev.yaml",
     "components",
     "manifest",
+    "policies",
     "provider",
     "registry",
     "releases",

@@ -90,7 +90,7 @@ def _bare(slipway: Path, bare: Path, env: dict[str, str]) -> None:
     (bare / "Pulumi.dev.yaml").write_text((slipway / "Pulumi.dev.yaml").read_text())
     (bare / ".venv").symlink_to((slipway / ".venv").resolve())
     # The same relative paths as the stack's, for the contexts.
-    for name in ("models", "scoring", "components"):
+    for name in ("models", "scoring", "components", "policies"):
         (bare / name).symlink_to(slipway / name)
     (bare / "__main__.py").write_text(_BARE)
     (bare / "resources.json").write_text(json.dumps(resources))

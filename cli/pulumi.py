@@ -7,6 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError, Exit
+from cli.policies import MARK, policy_options
 from cli.process import run_in_foreground
 from cli.quiet import Shortener
 from cli.stack_config import load_stack_config
@@ -90,7 +91,7 @@ class Pulumi:
             Pulumi's exit code.
 
         Raises:
-            CliError: Pulumi cannot be started, or an option is not the user's to give.
+            CliError: Pulumi or the stack's policies cannot be started, or an option is not the user's to give.
             KeyboardInterrupt: The operation was interrupted, and has ended.
         """
         for option in options:
@@ -101,8 +102,9 @@ class Pulumi:
                     hint="The stack is chosen before the dashes: slipway up --stack NAME -- ...",
                     code=Exit.USAGE,
                 )
-        command = ["pulumi", operation, "--stack", self.stack]
-        env = self.env
+        policies = policy_options(operation, self.project, self.config, self.env)
+        command = ["pulumi", operation, "--stack", self.stack, *policies]
+        env = {**self.env, MARK: "1"} if policies else self.env
         if not self.config.is_shared(self.backend):
             command += ["--config-file", str(self._copy())]
         if event_log:

@@ -18,6 +18,7 @@ from manifest.explain import Finding, explain
 from manifest.fields import AsTuple, Checked, Memory, Rule, matching, mebibytes, refusal
 from manifest.images import HOST, ImageName, Registry
 from manifest.kubernetes import EntraSettings, KubernetesSettings
+from manifest.policies import PolicySettings
 from manifest.problems import ManifestError, Problem, closest, key_path, shown, unknown
 from manifest.source import parse
 from manifest.supply_chain import SupplyChainSettings
@@ -162,6 +163,9 @@ class Environment(Checked):
     pip: PipSettings | None = Field(default=None, description="Where pip finds packages.")
     ca_bundle: FilePath | None = Field(
         default=None, description="A file of certificates that builds trust beside the public ones."
+    )
+    policies: PolicySettings | None = Field(
+        default=None, description="The rules that previews and deployments are held to; `{}` for all with defaults."
     )
 
     @property

@@ -90,6 +90,7 @@ class _Seen:
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
 
 
 def read_preview(
@@ -124,7 +125,8 @@ def read_preview(
     ]
     return Preview(
         stack=stack,
-        failed=_failure(seen.errors, environ) if code else [],
+        # The engine's own error says no more than that there are violations.
+        failed=_failure([*seen.violations, *seen.errors], environ) if code else [],
         changes=changes,
         models=_models(seen, changes, size_of),
     )
@@ -164,7 +166,7 @@ def _events(log: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 event = json.loads(line)
             except ValueError:
                 continue
-            for kind in ("resourcePreEvent", "resOutputsEvent", "diagnosticEvent"):
+            for kind in ("resourcePreEvent", "resOutputsEvent", "diagnosticEvent", "policyEvent"):
                 if isinstance(event.get(kind), dict):
                     yield kind, event[kind]
 
@@ -185,6 +187,9 @@ def _take(seen: _Seen, kind: str, event: dict[str, Any]) -> None:
         if event.get("severity") == "error":
             seen.errors += str(event.get("message", "")).splitlines()
         return
+    if kind == "policyEvent":
+        seen.violations += _violation(event)
+        return
     metadata = event.get("metadata") or {}
     if metadata.get("type") == _STACK:
         # The first of these events comes before the program has exported anything.
@@ -192,6 +197,14 @@ def _take(seen: _Seen, kind: str, event: dict[str, Any]) -> None:
         seen.after = _exported(metadata.get("new")) if kind == "resOutputsEvent" else seen.after
     elif kind == "resourcePreEvent" and not metadata.get("type", "").startswith(_PROVIDER):
         _add(seen, metadata)
+
+
+def _violation(event: dict[str, Any]) -> list[str]:
+    """What a mandatory policy refuses; its first line is the policy's own description."""
+    if event.get("enforcementLevel") != "mandatory":
+        return []
+    lines = str(event.get("message", "")).splitlines()
+    return [f"{event.get('policyName')}: {line}" for line in lines[1:] or lines]
 
 
 def _exported(state: Any) -> dict[str, Any]:

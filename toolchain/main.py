@@ -11,15 +11,18 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain import mosquitto, setup, test_tools, workspace
+from toolchain import mosquitto, policies, setup, test_tools, workspace
 from toolchain.cache import cache_home
 from toolchain.context import context_of
 from toolchain.kubernetes import cluster
 from toolchain.report import Report, ToolchainError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
+
+    from toolchain.context import Context, Taken
+    from toolchain.report import Step
 
 INTERRUPTED = 130
 CLUSTER = "kubernetes"
@@ -51,6 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         "setup": _set_up,
         "tests": _provide_tests,
         "edge": _provide_broker,
+        "policies": _provide_policies,
         "env": _env,
         "stop": _stop,
         "status": _status,
@@ -120,10 +124,19 @@ def _provide_tests() -> None:
 
 
 def _provide_broker() -> None:
+    _provide(mosquitto.NAME, mosquitto.ensure)
+
+
+def _provide_policies() -> None:
+    _provide(policies.NAME, policies.ensure)
+
+
+def _provide(name: str, ensure: Callable[[Context, Step], Taken]) -> None:
+    """Do one step by itself."""
     context = context_of(_root(), os.environ, _report())
     context.cache.prepare()
-    with context.cache.lock(lambda text: context.report.line("", text)), context.report.step(mosquitto.NAME) as step:
-        found = mosquitto.ensure(context, step)
+    with context.cache.lock(lambda text: context.report.line("", text)), context.report.step(name) as step:
+        found = ensure(context, step)
     context.report.line(found.name, found.line)
 
 

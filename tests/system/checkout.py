@@ -22,6 +22,7 @@ PROGRAM = (
     "components",
     "iot_hub",
     "manifest",
+    "policies",
     "provider",
     "registry",
     "releases",

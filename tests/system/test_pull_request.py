@@ -240,3 +240,25 @@ def test_drift_opens_an_issue_and_its_end_closes_it(project, remote):
         project.run("up", "--", "--refresh")
         report()
         assert issue["state"] == "closed"
+
+
+def test_what_a_policy_refuses_is_the_comments_failure_until_it_is_mended(project):
+    project.model("alpha")
+    project.target("alpha", {"aci": {"https": False}})
+    stack = project.folder / f"Pulumi.{project.stack}.yaml"
+
+    def held_to(region):
+        azure, policies = {"location": "westeurope"}, {"regions": [region]}
+        config = {"slipway:targets": ["aci"], "slipway:azure": azure, "slipway:policies": policies}
+        stack.write_text(json.dumps({"config": config}))
+        done = _preview(project)
+        return done.returncode, _pipelines(project, "show", "--results", "results").stdout
+
+    code, comment = held_to("northeurope")
+    assert code == 1
+    assert "**the preview failed**" in comment
+    said = "allowed-regions: azure-native:containerinstance:ContainerGroup alpha: it is in westeurope. "
+    assert f"{said}Allowed: northeurope." in comment
+    code, comment = held_to("westeurope")
+    assert code == 0, comment
+    assert "allowed-regions" not in comment

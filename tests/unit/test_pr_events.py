@@ -130,6 +130,18 @@ def test_a_failure_tells_its_errors_without_what_the_environment_keeps_secret(re
     assert read(*events, code=0).failed == []
 
 
+def test_what_mandatory_policies_refuse_comes_before_the_engines_own_error(read):
+    def violation(severity, name):
+        message = f"What it asks for.\n{name}: it has {severity}. Allowed: other.\n"
+        event = {"policyName": "allowed-sizes", "enforcementLevel": severity, "message": message}
+        return {"policyEvent": {"resourceUrn": _urn("a:b:Pool", name), **event}}
+
+    error = {"diagnosticEvent": {"severity": "error", "message": "preview failed\n"}}
+    found = read(error, violation("mandatory", "iris"), violation("advisory", "digits"), code=1)
+    assert found.failed == ["allowed-sizes: iris: it has mandatory. Allowed: other.", "preview failed"]
+    assert read(violation("advisory", "digits"), code=0).failed == []
+
+
 def test_a_log_that_is_not_there_is_an_empty_one(tmp_path):
     assert read_preview("dev", tmp_path / "none", code=0).changes == []
 
