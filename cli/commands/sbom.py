@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from cli.errors import CliError, Exit
-from cli.options import DEFAULT_STACK, JsonOption, StackOption
+from cli.options import DEFAULT_STACK, JsonOption, ModelArgument, StackOption
 from cli.project import find_project
 from cli.pulumi import Pulumi
 from cli.release_log import releases_location, store_of
@@ -18,7 +18,7 @@ from releases import ImageStore, ReleasedModel, ReleaseError
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="A model of models.yaml.", show_default=False)],
+    name: ModelArgument,
     stack: StackOption = DEFAULT_STACK,
     release_id: Annotated[
         str | None,

@@ -42,7 +42,7 @@ def record_images(pulumi: Pulumi) -> dict[str, ImageRecord]:
     settings = settings_of(pulumi.config)
     if settings is None:
         return {}
-    tools = Tools(pulumi.env)
+    tools = Tools(pulumi.env, pulumi.project.root)
     # Before what takes long: a key that is not there is known at once.
     signer = Signer(tools, settings.sign, pulumi.project.root) if settings.sign else None
     try:
@@ -111,7 +111,7 @@ class _Images:
         return record.model_copy(update={"sbom": sbom})
 
     def _with_scan(self, image: str, record: ImageRecord) -> ImageRecord:
-        if (record.scan and not record.scan.skipped) or record.sbom is None:
+        if record.sbom is None or (record.scan and not record.scan.skipped and not self._too_many(record.scan)):
             return record
         if reason := self._scanner.unavailable():
             return record.model_copy(update={"scan": Scan(skipped=reason)})
@@ -121,21 +121,23 @@ class _Images:
         return record.model_copy(update={"scan": scan.model_copy(update={"digest": kept})})
 
     def _refuse_vulnerable(self, found: dict[str, ImageRecord]) -> None:
-        limit = self._settings.scan.fail_on if self._settings.scan else None
-        if limit is None:
-            return
         bad = [
             f"{name} has {count} ({', '.join(one.scan.worst)})"
             for name, one in found.items()
-            if one.scan and (count := one.scan.at_least(limit))
+            if one.scan and (count := self._too_many(one.scan))
         ]
-        if bad:
+        if bad and self._settings.scan:
             raise CliError(
-                f"Vulnerabilities of severity {limit} or worse: {'; '.join(bad)}. "
+                f"Vulnerabilities of severity {self._settings.scan.fail_on} or worse: {'; '.join(bad)}. "
                 "The models are deployed, but in no release: they are neither signed nor to be promoted.",
-                hint="Take versions that are mended, in the requirements or the base image; or change "
-                "slipway:supplyChain.scan.failOn.",
+                hint="Take versions that are mended, in the requirements or the base image; or name those that do not "
+                "matter here in .trivyignore.",
             )
+
+    def _too_many(self, scan: Scan) -> int:
+        """How many vulnerabilities are more severe than the stack takes."""
+        limit = self._settings.scan.fail_on if self._settings.scan else None
+        return scan.at_least(limit) if limit else 0
 
     def _with_signature(self, image: str, record: ImageRecord) -> ImageRecord:
         if self._signer is None:

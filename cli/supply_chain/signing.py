@@ -82,7 +82,7 @@ def check_key(pulumi: Pulumi) -> None:
     """
     settings = settings_of(pulumi.config)
     if settings and settings.sign:
-        Signer(Tools(pulumi.env), settings.sign, pulumi.project.root)
+        Signer(Tools(pulumi.env, pulumi.project.root), settings.sign, pulumi.project.root)
 
 
 def verify(tools: Tools, settings: VerifySettings, image: str, root: Path) -> None:

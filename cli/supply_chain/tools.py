@@ -37,15 +37,22 @@ class MissingToolError(CliError):
 class Tools:
     """Fetches each tool once, when it is first asked for."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def __init__(self, env: Mapping[str, str], folder: Path) -> None:
         """Fetch nothing yet.
 
         Args:
             env: What the tools run with: registry logins, proxies, the password of a key.
+            folder: Where they run, and look for files of theirs such as .trivyignore.
         """
+        self._folder = folder
         # syft would also list each file of a package: 50 times as much, and nothing that the package does not say.
-        settings = {"SYFT_CHECK_FOR_APP_UPDATE": "false", "SYFT_FILE_METADATA_SELECTION": "none"}
-        self.env = {**env, **settings, "TRIVY_SKIP_VERSION_CHECK": "true"}
+        self.env = {
+            **env,
+            "SYFT_CHECK_FOR_APP_UPDATE": "false",
+            "SYFT_FILE_METADATA_SELECTION": "none",
+            "TRIVY_SKIP_VERSION_CHECK": "true",
+            "TRIVY_DISABLE_TELEMETRY": "true",
+        }
         self._found: dict[str, Program] = {}
         self._lock = threading.Lock()
 
@@ -95,6 +102,7 @@ class Tools:
             done = subprocess.run(
                 [str(program.path), *arguments],
                 env=self.env,
+                cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=seconds,

@@ -29,7 +29,7 @@ def unsigned(taking: Pulumi, release: Release, models: Collection[str]) -> list[
     settings = settings_of(taking.config)
     if settings is None or settings.verify is None:
         return []
-    tools = Tools(taking.env)
+    tools = Tools(taking.env, taking.project.root)
     found = []
     for model in release.models:
         if model.name in models:

@@ -17,11 +17,20 @@ pytestmark = [pytest.mark.engine, pytest.mark.system]
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 PASSWORD = "of this test only"
-# What trivy 0.66 prints where its database's registries do not answer; trivy itself cannot be had on every machine.
+# What trivy 0.66 prints where its database's registries do not answer.
 TRIVY_WITHOUT_DATABASE = """#!/bin/sh
 if [ "$1" = version ]; then echo 'Version: 0.66.0'; exit; fi
 echo 'FATAL Fatal error run error: init error: DB error: failed to download vulnerability DB: OCI artifact error' >&2
 exit 1
+"""
+# One that has its database, and finds a vulnerability unless .trivyignore names it.
+TRIVY_WITH_DATABASE = """#!/bin/sh
+if [ "$1" = version ]; then echo 'Version: 0.66.0'; exit; fi
+if [ "$1 $2" = 'image --download-db-only' ]; then exit; fi
+for last in "$@"; do :; done
+grep -q '"bomFormat"' "$last" || exit 3
+if grep -qs CVE-2026-1 .trivyignore; then echo '{"SchemaVersion": 2}'; exit; fi
+echo '{"Results": [{"Vulnerabilities": [{"VulnerabilityID": "CVE-2026-1", "PkgName": "zlib1g", "Severity": "HIGH"}]}]}'
 """
 
 
@@ -48,7 +57,7 @@ class Stacks:
         self.registry = registry
         # Nothing is downloaded: the tools are those of the set-up.
         project.env |= {"COSIGN_PASSWORD": PASSWORD, "SLIPWAY_OFFICIAL": "0"}
-        self.tools = Tools(project.env)
+        self.tools = Tools(project.env, project.folder)
         self.configure(self.prod, registry=registry, promoteFrom=self.dev, localDocker={"portOffset": 7})
 
     def configure(self, stack, **values):
@@ -62,10 +71,11 @@ class Stacks:
         self.tools.run(COSIGN, "generate-key-pair", f"--output-key-prefix={prefix}", what="There is no key")
         return f"{name}.key", f"{name}.pub"
 
-    def trivy_without_database(self):
+    def trivy(self, script):
+        """Put a program in trivy's place, which cannot be had on every machine."""
         program = self.project.folder.parent / "bin/trivy"
         program.parent.mkdir()
-        program.write_text(TRIVY_WITHOUT_DATABASE)
+        program.write_text(script)
         program.chmod(0o755)
         self.project.env["PATH"] = f"{program.parent}{os.pathsep}{self.project.env['PATH']}"
 
@@ -105,7 +115,7 @@ def test_images_are_recorded_and_signed_and_only_signed_ones_are_promoted(stacks
     _, foreign = stacks.make_key("foreign")
     stacks.configure(prod, supplyChain={"sbom": False, "verify": {"key": public}})
     stacks.configure(dev, supplyChain={"scan": True})
-    stacks.trivy_without_database()
+    stacks.trivy(TRIVY_WITHOUT_DATABASE)
     # Recorded, and not signed.
     up = stacks.run("up", "--stack", dev)
     assert up.stderr.count("Vulnerabilities are not looked for: skipped, because") == 1
@@ -185,3 +195,23 @@ def test_a_signature_of_another_image_is_refused_and_a_key_that_is_not_there_sto
     tampered = stacks.run("promote", dev, prod, "--yes", check=False)
     assert tampered.returncode == 1
     assert f"is not signed with {public}" in tampered.stderr
+
+
+def test_an_image_with_a_known_vulnerability_is_neither_signed_nor_released_until_that_is_settled(stacks):
+    project, dev = stacks.project, stacks.dev
+    project.model("alpha")
+    key, _ = stacks.make_key("cosign")
+    stacks.configure(dev, supplyChain={"scan": {"failOn": "high"}, "sign": {"key": key}})
+    stacks.trivy(TRIVY_WITH_DATABASE)
+    refused = stacks.run("up", "--stack", dev, check=False)
+    assert refused.returncode == 1
+    assert "severity high or worse: alpha has 1 (CVE-2026-1 in zlib1g)" in refused.stderr
+    assert project.answer("alpha")["sum"] == 3
+    assert json.loads(stacks.run("releases", "--stack", dev, "--json").stdout)["releases"] == []
+
+    (project.folder / ".trivyignore").write_text("CVE-2026-1\n")
+    stacks.run("up", "--stack", dev)
+    _, models = stacks.released(dev)
+    record = models["alpha"]["supplyChain"]
+    assert record["scan"]["found"] == {}
+    assert [one["key"] for one in record["signatures"]] == [key]

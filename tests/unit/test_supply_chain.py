@@ -137,7 +137,9 @@ def test_without_trivys_database_the_reason_is_said_and_it_is_asked_for_once(tmp
     program.parent.mkdir()
     program.write_text(NO_DATABASE)
     program.chmod(0o755)
-    scanner = Scanner(Tools({"PATH": f"{program.parent}:/usr/bin:/bin", "SLIPWAY_CACHE": str(tmp_path / "cache")}))
+    scanner = Scanner(
+        Tools({"PATH": f"{program.parent}:/usr/bin:/bin", "SLIPWAY_CACHE": str(tmp_path / "cache")}, tmp_path)
+    )
     assert "failed to download vulnerability DB" in scanner.unavailable()
     assert scanner.unavailable() == scanner.unavailable()
     assert (program.parent / "calls").read_text().splitlines() == ["image --download-db-only --no-progress"]
@@ -145,7 +147,9 @@ def test_without_trivys_database_the_reason_is_said_and_it_is_asked_for_once(tmp
 
 def test_without_trivy_and_without_its_releases_the_reason_is_said(tmp_path):
     env = {"PATH": "/usr/bin:/bin", "SLIPWAY_CACHE": str(tmp_path / "cache"), "SLIPWAY_OFFICIAL": "0"}
-    assert Scanner(Tools(env)).unavailable() == "trivy is not on PATH, and https://github.com cannot be reached"
+    assert (
+        Scanner(Tools(env, tmp_path)).unavailable() == "trivy is not on PATH, and https://github.com cannot be reached"
+    )
 
 
 def test_a_tools_last_words_are_one_line_without_credentials():
@@ -165,11 +169,11 @@ def test_a_tools_last_words_are_one_line_without_credentials():
 def test_a_key_that_cannot_sign_is_told_before_anything_is_deployed(tmp_path, key, env, message):
     (tmp_path / "cosign.key").write_text("of this test")
     with pytest.raises(CliError, match=message):
-        Signer(Tools(env), SignSettings(key=key, transparencyLog=False), tmp_path)
+        Signer(Tools(env, tmp_path), SignSettings(key=key, transparencyLog=False), tmp_path)
 
 
 def test_a_key_of_a_key_service_needs_no_password(tmp_path):
-    Signer(Tools({}), SignSettings(key="azurekms://vault.example.com/key", transparencyLog=False), tmp_path)
+    Signer(Tools({}, tmp_path), SignSettings(key="azurekms://vault.example.com/key", transparencyLog=False), tmp_path)
 
 
 @pytest.fixture
