@@ -18,7 +18,7 @@ from cli.errors import CliError, Exit
 from cli.project import short_name
 from jobs.cloud_places import INPUTS, OUTPUTS, cloud_place
 from jobs.engine import Job, JobError
-from manifest.problems import unknown
+from manifest.problems import SECRET_URL, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from cli.pulumi import Pulumi
     from jobs.engine import Engine, JobState
 
-# As a URL may hold it and no label, no log and no list of jobs should; scoring/batch/settings.py refuses it, too.
-_SECRET_URL = re.compile(r"://[^/]*:[^/]*@|[?&](sig|se|sv|AWSAccessKeyId|X-Amz-)", re.IGNORECASE)
 _JOB_ID = re.compile(r"[a-z](?=[a-z0-9-]{0,52}$)(?:-?[a-z0-9])*")
 
 
@@ -233,7 +231,7 @@ def _lines(given: str) -> list[str]:
 
 
 def _place(given: str, base: Path) -> str:
-    if _SECRET_URL.search(given):
+    if SECRET_URL.search(given):
         # Not shown: it is what must not be seen.
         raise CliError(
             "An input or output has a credential in its URL.",

@@ -16,6 +16,8 @@ _LONGEST_SHOWN = 60
 _LONGEST_COMPARED = 64
 _MOST_LINES = 200
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+# What a URL may hold that no label, log, list of jobs or message should; scoring/batch/settings.py has the same.
+SECRET_URL = re.compile(r"://[^/]*:[^/]*@|[?&](?:(?:sig|se|sv|AWSAccessKeyId|Signature)=|X-Amz-)", re.IGNORECASE)
 _PLAIN_KEY = re.compile(r"[\w-]+")
 
 

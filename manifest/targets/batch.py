@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from manifest.cron import wrong_cron
 from manifest.fields import AsTuple, Checked, Memory, Rule, Text, matching, mebibytes, refusal
 from manifest.kubernetes import ObjectName
-from manifest.problems import shown
+from manifest.problems import SECRET_URL, shown
 from manifest.serving import Size, in_bytes
 from manifest.targets.base import Target
 
@@ -43,16 +43,17 @@ DATA = "/mnt/data"
 _ROUNDS = 4
 
 _PLACE = r"(?:abfss?|az|s3)://[^\x00-\x20?#]{1,1024}|(?![A-Za-z0-9+.-]+://)[^\x00-\x1f\x7f@][^\x00-\x1f\x7f]{0,1023}"
-_WITH_A_PASSWORD = re.compile(r"://[^/]*:[^/]*@|[?&]s(?:ig|v|e)=")
 
 
 def _wrong_place(value: str) -> str | None:
-    if _WITH_A_PASSWORD.search(value):
+    if SECRET_URL.search(value):
         # Not shown: it may be what must not be seen.
         return "must not hold a credential; identities and the storage's own variables are for that (docs/batch.md)"
     if re.fullmatch(_PLACE, value):
         return None
-    return f"must be a folder, a file, a glob, or a URL with abfs://, az:// or s3://, not {shown(value)}"
+    # A credential of a kind that is not known here would stand behind these.
+    said = "this" if "?" in value or "#" in value else shown(value)
+    return f"must be a folder, a file, a glob, or a URL with abfs://, az:// or s3://, not {said}"
 
 
 Place = Annotated[str, Rule(f"^(?:{_PLACE})$", _wrong_place)]

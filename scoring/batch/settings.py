@@ -18,8 +18,9 @@ APPEND_ROW, SUMMARY_ONLY = "append_row", "summary_only"
 _PREFIX = "SLIPWAY_JOB_"
 _MEBIBYTE = 1024 * 1024
 _DEFAULT_FILES, _DEFAULT_ROWS = 10, 4096
-# What a URL may hold that must stay out of logs: credentials before the host, signatures behind the path.
-_SECRET_URL = re.compile(r"://[^/]*:[^/]*@|[?&](sig|se|sv|AWSAccessKeyId|X-Amz-)", re.IGNORECASE)
+# What a URL may hold that must stay out of logs: credentials before the host, signatures behind the path. As in
+# manifest/problems.py, which images are without.
+_SECRET_URL = re.compile(r"://[^/]*:[^/]*@|[?&](?:(?:sig|se|sv|AWSAccessKeyId|Signature)=|X-Amz-)", re.IGNORECASE)
 _FLAGS = {"multiline"}
 _OPTIONS = {
     "input": "a file, a folder, a glob or a URL of one; several with line ends between; @FILE names a file of them",

@@ -199,6 +199,7 @@ def test_how_a_task_ends_is_how_the_command_ends(code, ends, project, engine, ca
         (["run", "irs", "-i", "a"], 'did you mean "iris"?'),
         (["run", "iris", "-i", "abfs://c@a.dfs.example.org/x?sv=1&sig=hidden"], "has a credential in its URL"),
         (["run", "iris", "-i", "a", "-o", "s3://key:hidden@bucket/x"], "has a credential in its URL"),
+        (["run", "iris", "-i", "s3://b/k?AWSAccessKeyId=hidden&Signature=hidden"], "has a credential in its URL"),
         (["run", "iris", "-i", "a", "--job", "Not A Name"], "small letters, digits and single hyphens"),
         (["run", "iris", "-i", "@none"], "The list none cannot be read"),
         (["logs", "iris", "--job", "none"], "job of iris"),

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from manifest import BatchTarget, ManifestError, load_environment
 from manifest.cron import even, wrong_cron
+from manifest.problems import SECRET_URL
 from scoring.batch import settings
 from scoring.batch.settings import JobSettings
 from scoring.variables import Reader
@@ -71,7 +72,17 @@ def test_jobs_run_where_the_stack_has_something_to_run_them(has_azure, engine):
 
 @pytest.mark.parametrize(
     "place",
-    ["flowers", "flowers/**/*.parquet", "data/day=?.csv", "/data", "abfs://in/x/**/*.csv", "s3://b/x", "az://c", "./x"],
+    [
+        "flowers",
+        "flowers/**/*.parquet",
+        "data/day=?.csv",
+        "log?series.csv",
+        "/data",
+        "abfs://in/x/**/*.csv",
+        "s3://b/x",
+        "az://c",
+        "./x",
+    ],
 )
 def test_places_are_folders_globs_and_urls(place):
     assert target(input=place, output=place).input == place
@@ -100,12 +111,34 @@ def test_what_no_job_can_be_is_refused_with_what_is_allowed(keys, message):
     assert message in str(refused.value)
 
 
-@pytest.mark.parametrize("place", ["abfs://user:canary@c/x", "abfs://c/x?sig=canary", "s3://b/x?se=canary"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "abfs://user:canary@c/x",
+        "abfs://c/x?sig=canary",
+        "s3://b/x?se=canary",
+        "s3://b/k?X-Amz-Credential=canary&X-Amz-Signature=canary",
+        "s3://b/k?AWSAccessKeyId=canary&Signature=canary",
+        "https://c.example/x?a=b&SIG=canary",
+    ],
+)
 def test_a_place_with_a_credential_is_refused(place):
     with pytest.raises(ValidationError) as refused:
         target(input=place)
     assert "must not hold a credential" in str(refused.value.errors()[0]["msg"])
     assert "canary" not in refused.value.errors()[0]["msg"]
+
+
+@pytest.mark.parametrize("place", ["s3://b/k?token=canary", "https://c.example/x#canary"])
+def test_what_may_hold_a_credential_is_refused_without_being_shown(place):
+    with pytest.raises(ValidationError) as refused:
+        target(input=place)
+    assert "a URL with abfs://, az:// or s3://" in refused.value.errors()[0]["msg"]
+    assert "canary" not in refused.value.errors()[0]["msg"]
+
+
+def test_the_runner_refuses_the_same_credentials():
+    assert (settings._SECRET_URL.pattern, settings._SECRET_URL.flags) == (SECRET_URL.pattern, SECRET_URL.flags)
 
 
 def test_a_stack_says_what_holds_for_all_pools():
