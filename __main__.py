@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pulumi
 
-from components import EnvironmentImages, Placement, Project, RegisteredModel, ScoringImage, platform_for
+from components import EnvironmentImages, Placement, Project, ScoringImage, platform_for
+from components.model_registry import registered_model
 from components.promoted_image import promoted_image, promoted_release
 from manifest import ManifestError, load_environment, load_manifest
 from manifest.live import live_models, live_targets
@@ -16,6 +17,7 @@ from manifest.live import live_models, live_targets
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from components.azure import Platform
     from components.placement import Images
     from manifest import Model
 
@@ -50,9 +52,10 @@ def main(root: Path = ROOT) -> None:
     # Named in the configuration, or the platform's own.
     own = platform.registry_server if platform and "registry" not in environment.model_fields_set else None
     repository = pulumi.Output.concat(own or environment.registry, "/", pulumi.get_project())
-    project = Project(root, environment, repository)
+    own_models = platform.models.location if platform and environment.registers_in_workspace else None
+    project = Project(root, environment, repository, own_models)
 
-    images = _images(models, project)
+    images = _images(models, project, platform)
     placement = Placement(wanted, images, project=project, platform=platform)
     outputs = {}
     for model, image in images.values():
@@ -62,14 +65,14 @@ def main(root: Path = ROOT) -> None:
         pulumi.export(name, value)
 
 
-def _images(models: Sequence[Model], project: Project) -> Images:
+def _images(models: Sequence[Model], project: Project, platform: Platform | None) -> Images:
     """Return each model's image, built or promoted; a promoted model is the one that was built then."""
     environments = EnvironmentImages(project)
     release = promoted_release(project) if project.environment.promote_from else None
     images: Images = {}
     for model in models:
         if release is None:
-            registered = RegisteredModel(model, project=project)
+            registered = registered_model(model, project=project, platform=platform)
             image = ScoringImage(model, environments.of(model), project=project, registered=registered)
             images[model.name] = (model, image)
         elif promoted := promoted_image(model, release, project):

@@ -9,11 +9,12 @@ import pulumi
 
 from manifest import content
 from manifest.listing import model_digest
-from registry import DEFAULT_LOCATION, RegistryError, bytes_of, context_folder, open_registry
+from registry import RegistryError, bytes_of, context_folder, open_registry
 from registry.azureml_address import with_workspace
 from registry.progress import every
 
 if TYPE_CHECKING:
+    from components.azure import Platform
     from components.project import Project
     from manifest import Model
     from manifest.model import Source
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _TYPE = "slipway:index:RegisteredModel"
 _SECONDS = 5.0
+_OUTPUTS = {"registeredAt": "registered_at", "registeredBy": "registered_by", "commit": "commit"}
 
 
 class RegisteredModel(pulumi.CustomResource):
@@ -28,9 +30,15 @@ class RegisteredModel(pulumi.CustomResource):
 
     Attributes:
         digest: Of its bytes; known before they are fetched.
+        registered_at: When, in ISO 8601.
+        registered_by: Who.
+        commit: From which commit; empty where there was none.
     """
 
     digest: str
+    registered_at: pulumi.Output[str]
+    registered_by: pulumi.Output[str]
+    commit: pulumi.Output[str]
 
     def __init__(self, model: Model, *, project: Project, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register the version.
@@ -40,12 +48,12 @@ class RegisteredModel(pulumi.CustomResource):
             project: The checkout and its stack.
             opts: Pulumi's options.
         """
-        self.digest = model_digest(model, project.root)
+        digest = model_digest(model, project.root)
         inputs: dict[str, Any] = {
             "name": model.name,
             "version": model.version,
-            "digest": self.digest,
-            "registry": project.environment.model_registry or DEFAULT_LOCATION,
+            "digest": digest,
+            "registry": project.model_registry,
             "framework": model.framework,
             "description": model.description,
             "tags": dict(model.tags) or None,
@@ -53,7 +61,30 @@ class RegisteredModel(pulumi.CustomResource):
             "metrics": dict(model.lineage.metrics) or None,
             **_place(model, project),
         }
-        super().__init__(_TYPE, model.name, {name: one for name, one in inputs.items() if one is not None}, opts)
+        given = {name: one for name, one in inputs.items() if one is not None}
+        super().__init__(_TYPE, model.name, {**given, **dict.fromkeys(_OUTPUTS.values())}, opts)
+        # Not the output of that name: this one is known in a preview.
+        self.digest = digest
+
+    def translate_output_property(self, prop: str) -> str:
+        """Name outputs as Python does."""
+        return _OUTPUTS.get(prop, prop)
+
+
+def registered_model(model: Model, *, project: Project, platform: Platform | None) -> RegisteredModel:
+    """Register a model's version, and list it in the stack's workspace where that is wanted.
+
+    Args:
+        model: The model as the manifest has it.
+        project: The checkout and its stack.
+        platform: What the stack has in Azure, if it has that.
+    """
+    registered = RegisteredModel(model, project=project)
+    if platform and project.environment.registers_in_workspace:
+        from components.azure.model_store import listed  # noqa: PLC0415 - a stack without it starts without the SDK
+
+        listed(model, registered, platform.models)
+    return registered
 
 
 def _place(model: Model, project: Project) -> dict[str, Any]:
@@ -95,17 +126,18 @@ def fetched_before(model: Model, project: Project) -> pulumi.ResourceHookBinding
             loop.call_soon_threadsafe(lambda: pulumi.log.info(f"{model.name}: {line}", ephemeral=True))
 
         # A download would hold up everything else that the program does.
-        await asyncio.to_thread(_fetch, model, project, every(_SECONDS, show))
+        location = await pulumi.Output.from_input(project.model_registry).future()
+        await asyncio.to_thread(_fetch, model, project, str(location), every(_SECONDS, show))
 
     hook = pulumi.ResourceHook(f"fetch-{model.name}", fetch)
     return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])
 
 
-def _fetch(model: Model, project: Project, progress: Progress) -> None:
+def _fetch(model: Model, project: Project, location: str, progress: Progress) -> None:
     if model.source is None:
         return
     try:
-        registry = open_registry(project.environment.model_registry, project.root)
+        registry = open_registry(location, project.root)
         there = registry.get(model.name, model.version)
         same = there is not None and there.digest == f"sha256:{model.source.sha256}"
         bytes_of(

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 
 def platform_for(targets: Sequence[AnyTarget], environment: Environment) -> Platform | None:
-    """Return what the cloud targets share, or None where no target needs it.
+    """Return what the cloud targets share, or None where neither a target nor the model registry needs it.
 
     Raises:
         pulumi.RunError: A target needs it, and the stack's configuration does not say where it is to be.
     """
-    if not any(_is_in_azure(target, environment) for target in targets):
+    if not environment.registers_in_workspace and not any(_is_in_azure(target, environment) for target in targets):
         return None
     if environment.azure is None:
         raise pulumi.RunError(

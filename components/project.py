@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from manifest import content
+from registry import DEFAULT_LOCATION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,11 +25,18 @@ class Project:
         root: The project's folder.
         environment: The stack's configuration.
         repository: Registry and path that images are pushed below; a registry of the stack's own says where it is.
+        own_models: The location of the model registry, where the stack makes that itself.
     """
 
     root: Path
     environment: Environment
     repository: pulumi.Input[str]
+    own_models: pulumi.Input[str] | None = None
+
+    @property
+    def model_registry(self) -> pulumi.Input[str]:
+        """The location of the model registry."""
+        return self.own_models or self.environment.model_registry or DEFAULT_LOCATION
 
     @cached_property
     def runtime_digest(self) -> str:

@@ -27,6 +27,8 @@ from manifest.targets.local_docker import Cpu
 from manifest.text_file import read_text
 
 NAMESPACE = "slipway"
+# What slipway:modelRegistry has in the place of a location.
+WORKSPACE_REGISTRY = "azureml"
 # The kinds of target that need slipway:azure.
 CLOUD = frozenset({AciTarget.kind, IotEdgeTarget.kind})
 _URL = re.compile(r"https?://[^\s/]+(/\S*)?")
@@ -133,7 +135,9 @@ class Environment(Checked):
         default=None, description="What is recorded and demanded of each image: SBOM, vulnerabilities, signature."
     )
     model_registry: RegistryLocation | None = Field(
-        default=None, description="Where models are registered: a folder, or a URL such as s3://bucket/models."
+        default=None,
+        description="Where models are registered: a folder, a URL such as s3://bucket/models, or azureml: in the "
+        "stack's storage and Machine Learning workspace.",
     )
     local_docker: LocalDockerSettings = Field(
         default=LocalDockerSettings(), description="What holds for every local-docker target."
@@ -172,6 +176,23 @@ class Environment(Checked):
     def has_own_cluster(self) -> bool:
         """Whether `aks` targets are on a cluster that the configuration names, instead of one of slipway:azure."""
         return self.kubernetes.names_cluster or bool(self.kubeconfig)
+
+    @property
+    def registers_in_workspace(self) -> bool:
+        """Whether models are registered in the stack's storage and its Machine Learning workspace."""
+        return self.model_registry == WORKSPACE_REGISTRY and self.promote_from is None
+
+    @field_validator("model_registry", mode="after")
+    @classmethod
+    def _a_registry_in_a_workspace_has_one(cls, value: str | None, info: ValidationInfo) -> str | None:
+        azure = info.data.get("azure", 0)
+        lacking = azure is None or (isinstance(azure, Azure) and azure.machine_learning is None)
+        if value == WORKSPACE_REGISTRY and lacking:
+            raise refusal(
+                "is azureml, which needs slipway:azure with `machineLearning`, at least {} (docs/registry.md); a "
+                "folder of that name is ./azureml"
+            )
+        return value
 
     @field_validator("targets", mode="after")
     @classmethod

@@ -3,6 +3,7 @@
 versions/NAME/VERSION.json      a version: written once
 notes/NAME/VERSION.json         what is said about it, where that has changed since
 blobs/sha256/AB/ABCDEF...       files, by their content
+files/DIGEST/NAME/...           the same under their own names, where a Machine Learning workspace reads them too
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 DEFAULT_LOCATION = ".slipway/registry"
 _AT_ONCE = 16
 _SUFFIX = ".json"
+# Before a location: files are under their own names.
+BY_NAME = "azureml+"
 
 
 class Registry(Protocol):
@@ -63,7 +66,7 @@ def open_registry(location: str | None, root: Path) -> Registry:
     """Return the registry of a stack.
 
     Args:
-        location: The stack's `slipway:modelRegistry`; None for the folder of the checkout.
+        location: The stack's `slipway:modelRegistry`, or what it stands for; None for the folder of the checkout.
         root: The project's folder.
 
     Raises:
@@ -71,20 +74,23 @@ def open_registry(location: str | None, root: Path) -> Registry:
     """
     where = location or DEFAULT_LOCATION
     with _told(where):
-        return FileRegistry(open_store(where, root), where)
+        by_name = where.startswith(BY_NAME)
+        return FileRegistry(open_store(where.removeprefix(BY_NAME), root), where, by_name=by_name)
 
 
 class FileRegistry:
     """A registry in a folder or in a cloud store. Any number of processes and machines may share it."""
 
-    def __init__(self, store: ModelStore, location: str) -> None:
+    def __init__(self, store: ModelStore, location: str, *, by_name: bool = False) -> None:
         """Use a store.
 
         Args:
             store: Where the files are.
             location: What to call it in messages.
+            by_name: Files are kept for each model under their own names; else once, by their content.
         """
         self._store = store
+        self._by_name = by_name
         self.location = location
 
     def models(self) -> list[str]:
@@ -148,8 +154,9 @@ class FileRegistry:
             if there := self.get(wanted.name, wanted.version):
                 return self._same(there, wanted)
             for file in wanted.files:
-                if not file.link and not self._store.has(_blob(file), file.size):
-                    self._store.put(_blob(file), folder / file.name, file.sha256, shared=shared)
+                key = self._key(wanted, file)
+                if not file.link and not self._store.has(key, file.size):
+                    self._store.put(key, folder / file.name, file.sha256, shared=shared)
             text = wanted.model_dump_json(by_alias=True, indent=1).encode()
             # Last, and in one step: a version is there with all its files or not at all.
             if self._store.create(f"versions/{wanted.name}/{wanted.version}{_SUFFIX}", text + b"\n"):
@@ -175,9 +182,14 @@ class FileRegistry:
         Raises:
             RegistryError: The registry cannot be read.
         """
-        del version
         with _told(self.location):
-            yield from self._store.chunks(_blob(file), file.size)
+            yield from self._store.chunks(self._key(version, file), file.size)
+
+    def _key(self, version: ModelVersion, file: File) -> str:
+        if self._by_name:
+            # The whole model's content is in it: another version's files are elsewhere.
+            return f"{files_folder(version.name, version.digest)}/{file.name}"
+        return f"blobs/sha256/{file.sha256[:2]}/{file.sha256}"
 
     def _names(self, name: str) -> list[str]:
         return [one for one in self._store.names(f"versions/{name}") if one.endswith(_SUFFIX)]
@@ -196,8 +208,14 @@ class FileRegistry:
         )
 
 
-def _blob(file: File) -> str:
-    return f"blobs/sha256/{file.sha256[:2]}/{file.sha256}"
+def files_folder(name: str, digest: str) -> str:
+    """Return where the files of a model are, in a registry that keeps them under their own names.
+
+    Args:
+        name: The model.
+        digest: Of its bytes.
+    """
+    return f"files/{digest.removeprefix('sha256:')}/{name}"
 
 
 def _told(location: str) -> AbstractContextManager[None]:

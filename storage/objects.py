@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from typing import Any
 
 from storage.store import StorageError
@@ -11,14 +12,16 @@ from storage.store import StorageError
 _AZURE = ("az", "abfs", "abfss")
 # The stores whose packages are known to refuse a second `create`.
 REMOTE = ("s3", *_AZURE)
-_AZURE_KEYS = {"AZURE_STORAGE_ANON", "AZURE_STORAGE_CONNECTION_STRING"}
+_CONNECTION = "AZURE_STORAGE_CONNECTION_STRING"
+_AZURE_KEYS = {"AZURE_STORAGE_ANON", _CONNECTION}
+_ACCOUNT = re.compile(r"[a-z]+://[^/@]+@([^/.]+)\.")
 
 
 def file_system(url: str) -> tuple[Any, str]:
     """Return fsspec's file system of a URL, and the path in it.
 
     Raises:
-        StorageError: A package is missing.
+        StorageError: A package is missing, or the credentials are of another account.
     """
     scheme = url.partition("://")[0]
     options: dict[str, bool] = {}
@@ -27,6 +30,8 @@ def file_system(url: str) -> tuple[Any, str]:
     if scheme in _AZURE and not _AZURE_KEYS & os.environ.keys():
         # adlfs alone would not look for what `az login` left.
         options["anon"] = False
+    if scheme in _AZURE:
+        _refuse_another_account(url)
     try:
         # Loaded only where a URL is configured: it takes longer than reading a folder.
         from fsspec.core import url_to_fs  # type: ignore[import-untyped]  # noqa: PLC0415 - fsspec has no types
@@ -38,6 +43,14 @@ def file_system(url: str) -> tuple[Any, str]:
         package = "s3fs" if scheme == "s3" else "adlfs"
         raise StorageError(f"{url} needs the package {package} ({error}): `uv pip install {package}`") from None
     return found
+
+
+def _refuse_another_account(url: str) -> None:
+    """Refuse a connection string of another account than the URL names: adlfs would use that one instead."""
+    wanted = _ACCOUNT.match(url)
+    given = re.search(r"(?:^|;)AccountName=([^;]*)", os.environ.get(_CONNECTION, ""))
+    if wanted and given and given[1] != wanted[1]:
+        raise StorageError(f"{url} is in the account {wanted[1]}, and {_CONNECTION} is of {given[1]}: unset it")
 
 
 class ObjectStore:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -55,5 +56,12 @@ def told(what: str, location: str, raised: type[Exception]) -> Iterator[None]:
         # Each of fsspec's file systems has errors of its own; in a folder they are faults of ours.
         if isinstance(error, OSError) or "://" in location:
             reason = getattr(error, "strerror", None) or (str(error).splitlines() or [""])[0] or type(error).__name__
-            raise raised(f"{what}: {reason}") from None
+            raise raised(f"{what}: {reason}{_role(error)}") from None
         raise
+
+
+def _role(error: Exception) -> str:
+    """What is missing, where Azure says no more than that something is."""
+    if getattr(error, "status_code", None) != HTTPStatus.FORBIDDEN:
+        return ""
+    return "; who is logged in needs the role Storage Blob Data Contributor on the container"

@@ -9,8 +9,10 @@ from rich.table import Table
 from cli.errors import CliError, Exit
 from cli.options import DEFAULT_STACK, JsonOption, StackOption
 from cli.project import Project, find_project
+from cli.pulumi import Pulumi
 from cli.stack_config import load_stack_config
 from cli.table import console, print_json
+from manifest.environment import WORKSPACE_REGISTRY
 from manifest.fields import SourceUrl
 from manifest.problems import unknown
 from registry import ModelVersion, Registry, RegistryError, digest_of, open_registry
@@ -57,8 +59,12 @@ def command(
 
 
 def _registry(project: Project, stack: str) -> Registry:
-    values = load_stack_config(project, stack).values
-    location = values.get("slipway:modelRegistry")
+    location = load_stack_config(project, stack).values.get("slipway:modelRegistry")
+    if location == WORKSPACE_REGISTRY:
+        outputs = Pulumi(project, stack, project.environment()).outputs() or {}
+        location = outputs.get("azure", {}).get("modelRegistry")
+        if not location:
+            raise CliError(f"The stack {stack} has no model registry yet; `slipway up --stack {stack}` makes it.")
     return open_registry(location if isinstance(location, str) else None, project.root)
 
 

@@ -9,7 +9,7 @@ import pulumi
 from pulumi_azure_native import keyvault, machinelearningservices
 
 from components.azure import names
-from components.azure.scope import name_in
+from components.azure.scope import group_in, name_in
 
 if TYPE_CHECKING:
     from components.azure.scope import Scope
@@ -56,6 +56,31 @@ def vault(scope: Scope) -> Vault:
     return Vault(made.id, made.properties.apply(lambda found: found.vault_uri or ""))
 
 
+@dataclass(frozen=True)
+class Workspace:
+    """A Machine Learning workspace.
+
+    Attributes:
+        id: Its Azure id.
+        subscription: The id of the subscription that it is in.
+        group: The resource group that it is in.
+        name: Its name.
+        principal: Who it is itself; None where it is attached, and its rights are its owner's matter.
+    """
+
+    id: pulumi.Output[str]
+    subscription: str
+    group: pulumi.Input[str]
+    name: pulumi.Input[str]
+    principal: pulumi.Output[str] | None = None
+
+
+def attached(resource: str) -> Workspace:
+    """Take a workspace by its id."""
+    subscription = resource.split("/")[2]
+    return Workspace(pulumi.Output.from_input(resource), subscription, group_in(resource), name_in(resource))
+
+
 def workspace(
     scope: Scope,
     *,
@@ -63,9 +88,9 @@ def workspace(
     key_vault: pulumi.Input[str],
     registry: pulumi.Input[str] | None,
     insights: pulumi.Input[str],
-) -> machinelearningservices.Workspace:
+) -> Workspace:
     """Create the workspace over what the stack has, each given by its id."""
-    return machinelearningservices.Workspace(
+    made = machinelearningservices.Workspace(
         "machine-learning",
         resource_group_name=scope.group,
         workspace_name=scope.names.of(names.MACHINE_LEARNING),
@@ -85,3 +110,5 @@ def workspace(
         tags=scope.tags,
         opts=scope.options(protect=True),
     )
+    principal = made.identity.apply(lambda found: (found.principal_id if found else None) or "")
+    return Workspace(made.id, scope.subscription, scope.group, made.name, principal)

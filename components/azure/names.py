@@ -37,6 +37,7 @@ LOGS = Kind(63, 4)
 INSIGHTS = Kind(255)
 IDENTITY = Kind(128)
 MACHINE_LEARNING = Kind(33)
+DATASTORE = Kind(255, hyphens=False)
 CONTAINER_GROUP = Kind(63)
 # Azure may add 17 characters of its own.
 DNS_LABEL = Kind(46, 5)

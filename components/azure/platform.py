@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pulumi
 from pulumi_azure_native import authorization, managedidentity, resources
 
-from components.azure import batch, container_registry, machine_learning, monitoring, names, roles, storage
+from components.azure import batch, container_registry, machine_learning, model_store, monitoring, names, roles, storage
 from components.azure.scope import Scope, name_in
 
 if TYPE_CHECKING:
@@ -152,20 +152,34 @@ class Platform(pulumi.ComponentResource):
         return monitoring.insights(self.scope, self.logs.id)
 
     @cached_property
-    def machine_learning(self) -> pulumi.Output[str] | None:
-        """The Machine Learning workspace's id; None where none is configured."""
+    def machine_learning(self) -> machine_learning.Workspace | None:
+        """The Machine Learning workspace; None where none is configured."""
         settings = self.scope.settings.machine_learning
         if settings is None:
             return None
         if settings.id:
-            return pulumi.Output.from_input(settings.id)
+            return machine_learning.attached(settings.id)
         return machine_learning.workspace(
             self.scope,
             storage=self.storage.id,
             key_vault=self._vault.id,
             registry=self._registry.id if self._registry_wanted else None,
             insights=self._insights.id,
-        ).id
+        )
+
+    @cached_property
+    def models(self) -> model_store.ModelStore:
+        """Where models are registered, and listed.
+
+        Raises:
+            ValueError: The configuration is without a workspace.
+        """
+        workspace = self.machine_learning
+        if workspace is None:
+            raise ValueError("the configuration has no machineLearning")
+        store = model_store.model_store(self.scope, self.storage, workspace)
+        self.outputs["modelRegistry"] = store.location
+        return store
 
     @cached_property
     def iot_hub(self) -> IotHub:

@@ -60,6 +60,7 @@ NAMES = {
     ),
     "machinelearningservices:BatchDeployment": _ENDPOINT,
     "machinelearningservices:BatchEndpoint": _ENDPOINT,
+    "machinelearningservices:Datastore": NameRule(1, 255, r"[a-zA-Z0-9_]+", "letters, digits and underscores"),
     "machinelearningservices:ModelContainer": _ASSET,
     "machinelearningservices:ModelVersion": NameRule(1, 30, r"[\w.-]+", "letters, digits, hyphens, _ and periods"),
     "machinelearningservices:OnlineDeployment": _ENDPOINT,

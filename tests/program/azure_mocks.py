@@ -63,14 +63,18 @@ class Azure(Recorder):
             return "", outputs | _with_identities(outputs)
         return f"{ARM}/providers/{args.typ}/{args.name}", outputs | self._outputs(args.typ, args.name, outputs)
 
-    def _outputs(self, kind, name, inputs):
-        kind = kind.rpartition(":")[2]
+    def _outputs(self, token, name, inputs):
+        kind = token.rpartition(":")[2]
         if kind == "ContainerGroup":
             return _group(inputs)
         if kind == "Profile":
             dns = inputs["dnsConfig"]
             return {"dnsConfig": {**dns, "fqdn": f"{dns['relativeName']}.trafficmanager.example"}}
+        if ":machinelearningservices:" in token and kind == "Workspace":
+            identity = {"type": "SystemAssigned", "principalId": "principal-workspace", "tenantId": TENANT}
+            return {"name": inputs["workspaceName"], "identity": identity}
         fixed = {
+            "BlobContainer": {"name": inputs.get("containerName")},
             "Registry": {"loginServer": "theregistry.azurecr.io"},
             "UserAssignedIdentity": {"name": name, "principalId": f"principal-{name}", "clientId": f"client-{name}"},
             "Workspace": {"name": "logs", "customerId": "customer"},

@@ -44,14 +44,14 @@ class Proxy:
         failed: Whether one of them was not passed on and answered.
     """
 
-    def __init__(self, target, host="127.0.0.1"):
+    def __init__(self, target, host="127.0.0.1", *, target_host="127.0.0.1"):
         self.methods = {b"PUT"}
         self.mode = "pass"
         self.delay = 0.0
         self.seen = 0
         self.failed = False
         self._later = (0, "pass")
-        self._target = target
+        self._target = (target_host, target)
         self._listener = socket.create_server((host, 0))
         self.port = self._listener.getsockname()[1]
         self._closed = threading.Event()
@@ -96,7 +96,7 @@ class Proxy:
                     status = b"503 Server Busy" if mode == "refuse" else b"507 Insufficient Storage"
                     client.sendall(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
                     return
-                with socket.create_connection(("127.0.0.1", self._target)) as server:
+                with socket.create_connection(self._target) as server:
                     head, _, body = request.partition(b"\r\n\r\n")
                     server.sendall(head + b"\r\nConnection: close\r\n\r\n" + body)
                     answer = b"".join(iter(lambda: server.recv(CHUNK), b""))

@@ -219,8 +219,9 @@ def test_credentials_of_another_account_are_refused(ml, monkeypatch):
         "AZURE_STORAGE_CONNECTION_STRING", "DefaultEndpointsProtocol=https;AccountName=mine;AccountKey=canary"
     )
     said = refused(add(ml, "churn", "3", "a"))
-    assert said.startswith(
-        "its files are in the storage account slipwaytest, and AZURE_STORAGE_CONNECTION_STRING is of mine"
+    assert said == (
+        "abfs://models@slipwaytest.blob.core.windows.net/a is in the account slipwaytest, and "
+        "AZURE_STORAGE_CONNECTION_STRING is of mine: unset it"
     )
     assert "canary" not in said
 

@@ -105,6 +105,19 @@ def test_the_registry_is_that_of_the_stack(project, tmp_path, capsys):
     assert "digits" in capsys.readouterr().out
 
 
+def test_a_registry_that_the_stack_makes_is_where_its_outputs_say(project, tmp_path, capsys):
+    azure = "slipway:azure: {location: westeurope, machineLearning: {}}"
+    project.configure(f"config:\n  slipway:targets: []\n  slipway:modelRegistry: azureml\n  {azure}\n")
+    project.answers({})
+    assert run(["models"]) == Exit.FAILED
+    assert "The stack dev has no model registry yet; `slipway up --stack dev` makes it." in capsys.readouterr().err
+    project.answers({"azure": {"modelRegistry": "../elsewhere"}})
+    registry = open_registry("../elsewhere", project.root)
+    registry.register(version_of(tmp_path / "m", {"m": b"1"}, name="digits"), tmp_path / "m")
+    assert run(["models"]) == Exit.OK
+    assert "digits" in capsys.readouterr().out
+
+
 def test_a_registry_that_cannot_be_used_is_a_failure_in_words(project, capsys):
     project.configure("config:\n  slipway:targets: []\n  slipway:modelRegistry: gs://bucket/models\n")
     assert run(["models"]) == Exit.FAILED
