@@ -71,8 +71,8 @@ class Output:
         """
         found = []
         with self._told():
-            # One that has not begun has no file.
-            paths = [f"{self._root}/{_PROGRESS}/{task}-of-{tasks}.json" for task in range(tasks)]
+            # One that has not begun has no file: of many tasks, most may not.
+            paths = [path for path in self._listed(_PROGRESS) if path.endswith(f"-of-{tasks}.json")]
             for content in self._system.cat(paths, on_error="return").values() if paths else ():
                 if isinstance(content, bytes):
                     found.append(json.loads(content))
@@ -126,6 +126,12 @@ class Output:
 
     def _told(self) -> AbstractContextManager[None]:
         return told(f"{self.place} cannot be read", self.place, JobError)
+
+    def _listed(self, folder: str) -> list[str]:
+        try:
+            return sorted(self._system.ls(f"{self._root}/{folder}", detail=False))
+        except FileNotFoundError:
+            return []
 
     def _rows(self, name: str, most: int) -> Iterator[dict[str, Any]]:
         with self._system.open(f"{self._root}/{name}", "rb") as stream:

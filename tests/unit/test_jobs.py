@@ -141,6 +141,16 @@ def test_a_job_that_has_not_begun_has_no_progress(tmp_path):
     assert output.head(PREDICTIONS, 3) == []
 
 
+def test_only_tasks_that_tell_something_are_asked_how_far_they_are(tmp_path, monkeypatch):
+    put_rows(tmp_path, "rows.csv", [{"x": number} for number in range(5)])
+    run(tmp_path, DOUBLE, task=7, of=50_000)
+    output, asked = Output(str(tmp_path / "out")), []
+    cat = output._system.cat
+    monkeypatch.setattr(output._system, "cat", lambda paths, **options: asked.extend(paths) or cat(paths, **options))
+    output.progress(50_000)
+    assert asked == [str(tmp_path / "out/job/progress/7-of-50000.json")]
+
+
 def test_what_one_of_several_tasks_tells_is_seen_before_the_others_begin(tmp_path):
     put_rows(tmp_path, "rows.csv", [{"x": number} for number in range(5)])
     run(tmp_path, DOUBLE, task=0, of=2)
