@@ -107,11 +107,6 @@ class AzureEngine:
             options: Any = {"terminateReason": "slipway batch cancel"}
             self._client.begin_terminate_job(id_, options)
 
-    def delete(self, id_: str) -> None:
-        """Delete the job."""
-        with _told(f"{id_} cannot be deleted"):
-            self._delete(id_)
-
     def _make(self, job: Job) -> None:
         metadata = {PROJECT: self._project, STACK: self._stack, MODEL: job.model, VERSION: job.version}
         self._client.create_job(

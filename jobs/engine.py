@@ -193,6 +193,3 @@ class Engine(Protocol):
 
     def cancel(self, id_: str) -> None:
         """End a job's tasks; what they have finished stays."""
-
-    def delete(self, id_: str) -> None:
-        """Forget a job and what it printed; what it wrote stays."""

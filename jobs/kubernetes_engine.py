@@ -57,7 +57,7 @@ class KubernetesEngine:
             elif there.spec.suspend:
                 self._suspend(job.id, is_suspended=False)
             elif has_failed(there):
-                self.delete(job.id)
+                self._delete(job.id)
                 self._make(job)
 
     def jobs(self, model: str) -> list[JobState]:
@@ -103,7 +103,7 @@ class KubernetesEngine:
         with _told(f"{id_} cannot be cancelled"):
             self._suspend(id_, is_suspended=True)
 
-    def delete(self, id_: str) -> None:
+    def _delete(self, id_: str) -> None:
         """Delete the Job and its pods, and wait until they are gone."""
         with _told(f"{id_} cannot be deleted"), contextlib.suppress(_Missing):
             with _missing():

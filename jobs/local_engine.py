@@ -127,7 +127,7 @@ class LocalEngine:
             for one in stopped:
                 one.result()
 
-    def delete(self, id_: str) -> None:
+    def _delete(self, id_: str) -> None:
         """Remove the containers."""
         for container, _ in self._tasks(id_):
             with _told(f"{id_} cannot be removed"):
@@ -211,7 +211,7 @@ class LocalEngine:
     def _forget_old(self, job: Job) -> None:
         ended = [one.job.id for one in self.jobs(job.model) if one.state.is_over]
         for id_ in ended[_KEPT_JOBS:]:
-            self.delete(id_)
+            self._delete(id_)
 
 
 def _user(output: Path | None) -> str:

@@ -75,7 +75,7 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option
         else:
             _same(seen, name, inputs, output, tasks, arguments)
             wanted = seen.job
-        if seen is None or not seen.state.is_over or seen.state is not State.COMPLETE:
+        if seen is None or seen.state is not State.COMPLETE:
             target.engine.submit(wanted)
         say(f"{wanted.id}: {wanted.tasks} task{'s' * (wanted.tasks > 1)}, results below {wanted.output}")
         if not wait:

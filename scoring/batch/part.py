@@ -11,7 +11,7 @@ from scoring.batch import reading
 from scoring.batch.calling import Stopped, scored
 from scoring.batch.items import Bad, as_text
 from scoring.batch.places import StorageError
-from scoring.batch.results import ResultError, table_of, written
+from scoring.batch.results import table_of, written
 from scoring.batch.settings import CSV, JSONL
 
 if TYPE_CHECKING:
@@ -282,4 +282,4 @@ def _try(problem: str, act: Callable[[], None]) -> None:
             return
 
 
-__all__ = ["WHOLE", "Done", "PartRunner", "ResultError"]
+__all__ = ["WHOLE", "Done", "PartRunner"]

@@ -143,7 +143,7 @@ def test_a_job_that_is_cancelled_goes_on_behind_what_is_finished(engine, there):
     seen, _ = follow(engine, "two", is_local=True)
     assert seen.state is State.COMPLETE
     assert storage.rows("two") == [(number, 2 * number) for number in range(FILES * ROWS)]
-    engine.delete("two")
+    engine._delete("two")
     assert engine.job("two") is None
 
 
