@@ -147,8 +147,13 @@ class Bridge:
         except asyncio.TimeoutError:  # noqa: UP041 - another class than TimeoutError before Python 3.11
             _log.warning("messages that are being scored stay stored")
         if self._link is not None:
-            left = max(0.0, until - self._loop.time()) * _SEND_SHARE
-            await asyncio.to_thread(self._link.stop, left)
+            until = self._loop.time() + max(0.0, until - self._loop.time()) * _SEND_SHARE
+            if self._service.error is not None:
+                # Why the model could not be loaded: that may have taken less time than the connection.
+                while not self._link.is_connected and self._loop.time() < until:  # noqa: ASYNC110 - another thread connects
+                    await asyncio.sleep(_LOOK_SECONDS)
+                self._link.report(self._report())
+            await asyncio.to_thread(self._link.stop, max(0.0, until - self._loop.time()))
         if self._store is not None:
             self._store.close()
 
@@ -345,7 +350,9 @@ class Bridge:
         }
         model = {"name": self._about["model"], "version": self._about["version"]}
         error = service["error"] and as_property(service["error"])
-        return {"model": model, "state": service["state"], "error": error, "store": counts}
+        # Also while it ends for that reason.
+        state = "failed" if self._service.error is not None else service["state"]
+        return {"model": model, "state": state, "error": error, "store": counts}
 
     async def _look_after(self, store: Store) -> None:
         """Report a changed state at once, changed counts now and then; and drop what has become too old."""

@@ -74,7 +74,7 @@ class Link:
         self._client: Any = None
         self._wakes = threading.Event()
         self._stops = threading.Event()
-        self._errands: queue.SimpleQueue[_Errand | None] = queue.SimpleQueue()
+        self._errands: queue.Queue[_Errand | None] = queue.Queue()
         self._threads = [
             threading.Thread(target=target, name=f"edge-{name}", daemon=True)
             for name, target in (("sender", self._send_all), ("errands", self._run_errands))
@@ -104,13 +104,13 @@ class Link:
         self._errands.put(_Errand(lambda: self._client.patch_twin_reported_properties(properties), owe))
 
     def stop(self, seconds: float) -> None:
-        """Send what waits while the hub takes it, for so long; then leave the hub. Blocks.
+        """Send and tell what waits while the hub takes it, for so long; then leave the hub. Blocks.
 
         Args:
             seconds: How long it may take.
         """
         until = time.monotonic() + seconds
-        while self.is_connected and time.monotonic() < until and self._store.take(OUTPUTS, 1):
+        while self.is_connected and time.monotonic() < until and self._has_work():
             time.sleep(0.02)
         self._stops.set()
         self._wakes.set()
@@ -121,6 +121,12 @@ class Link:
             leaving = threading.Thread(target=_leave, args=(client,), daemon=True)
             leaving.start()
             leaving.join(max(0.5, until - time.monotonic()))
+
+    def _has_work(self) -> bool:
+        try:
+            return bool(self._errands.unfinished_tasks or self._store.take(OUTPUTS, 1))
+        except StoreError:
+            return False
 
     # On the sender's thread
 
@@ -247,6 +253,7 @@ class Link:
     def _run_errands(self) -> None:
         while (errand := self._errands.get()) is not None:
             self._run(errand)
+            self._errands.task_done()
 
     def _run(self, errand: _Errand) -> None:
         """Try a few times: what the hub refuses must not keep back what comes behind it."""

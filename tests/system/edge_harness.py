@@ -37,7 +37,7 @@ def until(condition, what, seconds=PATIENCE):
     """Wait until a condition holds, and return what it returned."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        assert time.monotonic() < deadline, f"waited in vain until {what() if callable(what) else what}"
         time.sleep(0.02)
     return found
 

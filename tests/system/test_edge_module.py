@@ -238,3 +238,19 @@ def test_a_message_that_ends_the_process_again_and_again_goes_to_errors(device):
     [error] = [one for one in device.arrived if one["output"] == "errors"]
     assert error["system"]["$.cid"] == "r1"
     assert "ended the process" in error["properties"]["error"]
+
+
+def test_a_module_that_cannot_load_its_model_tells_why_before_it_ends(device):
+    device.brokers["scorer"].stop()
+    script = edge_harness.SCRIPT.replace("pass", "raise RuntimeError('no driver')")
+    scorer = device.module("scorer", script, SLIPWAY_DRAIN_SECONDS="240").start()
+    try:
+        until(lambda: "failed: " in scorer.log and "the hub is not there" in scorer.log, lambda: scorer.log)
+        # Longer than a process goes on that has nothing to tell.
+        time.sleep(5)
+        device.brokers["scorer"].start()
+        until(lambda: "no driver" in str(reported(device).get("error")), lambda: scorer.log)
+        assert reported(device)["state"] == "failed"
+        assert scorer.process.wait(edge_harness.PATIENCE) != 0
+    finally:
+        scorer.kill()
