@@ -114,6 +114,9 @@ class _Images:
         if record.sbom is None or (record.scan and not record.scan.skipped and not self._too_many(record.scan)):
             return record
         if reason := self._scanner.unavailable():
+            if record.scan and record.scan.skipped:
+                # In other words, or at another time: nothing that a release has to have on record.
+                return record
             return record.model_copy(update={"scan": Scan(skipped=reason)})
         digest = _digest(image)
         scan, report = self._scanner.scan(self._store.sbom(digest, record.sbom.digest))

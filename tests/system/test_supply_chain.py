@@ -17,10 +17,11 @@ pytestmark = [pytest.mark.engine, pytest.mark.system]
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 PASSWORD = "of this test only"
-# What trivy 0.66 prints where its database's registries do not answer.
+# What trivy 0.66 prints where its database's registries do not answer, with the time.
 TRIVY_WITHOUT_DATABASE = """#!/bin/sh
 if [ "$1" = version ]; then echo 'Version: 0.66.0'; exit; fi
-echo 'FATAL Fatal error run error: init error: DB error: failed to download vulnerability DB: OCI artifact error' >&2
+why='init error: DB error: failed to download vulnerability DB: OCI artifact error'
+echo "$(date +%FT%T.%N) FATAL Fatal error run error: $why" >&2
 exit 1
 """
 # One that has its database, and finds a vulnerability unless .trivyignore names it.
@@ -143,7 +144,7 @@ def test_images_are_recorded_and_signed_and_only_signed_ones_are_promoted(stacks
     assert _manifest(f"{stacks.registry}/{dev}/models/alpha@x", models["alpha"]["image"].partition("@")[2]).is_error
 
     # Signed: the same images, and another release, since more is known of them.
-    stacks.configure(dev, supplyChain={"sign": {"key": key}})
+    stacks.configure(dev, supplyChain={"scan": True, "sign": {"key": key}})
     stacks.run("up", "--stack", dev)
     second, models = stacks.released(dev)
     assert second != first

@@ -146,7 +146,7 @@ def test_without_trivys_database_the_reason_is_said_and_it_is_asked_for_once(tmp
 
 
 def test_without_trivy_and_without_its_releases_the_reason_is_said(tmp_path):
-    env = {"PATH": "/usr/bin:/bin", "SLIPWAY_CACHE": str(tmp_path / "cache"), "SLIPWAY_OFFICIAL": "0"}
+    env = {"PATH": str(tmp_path), "SLIPWAY_CACHE": str(tmp_path / "cache"), "SLIPWAY_OFFICIAL": "0"}
     assert (
         Scanner(Tools(env, tmp_path)).unavailable() == "trivy is not on PATH, and https://github.com cannot be reached"
     )

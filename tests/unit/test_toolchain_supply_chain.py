@@ -32,7 +32,7 @@ def own(folder, name, version):
 @pytest.fixture
 def published(tmp_path, monkeypatch):
     """A server with releases of the tools in the place of GitHub's, and the context to use it with."""
-    context = context_in(tmp_path)
+    context = context_in(tmp_path, {"PATH": str(tmp_path)})
     pages = {"/": b"welcome"}
     for tool, asset in (
         (SYFT, "syft_{}_linux_amd64.tar.gz"),
@@ -87,7 +87,7 @@ def test_a_release_with_another_checksum_is_refused_and_not_kept(published, step
 
 
 def test_trivy_is_not_built_where_it_cannot_be_downloaded(tmp_path, step):
-    context = context_in(tmp_path, {"SLIPWAY_OFFICIAL": "0"})
+    context = context_in(tmp_path, {"PATH": str(tmp_path), "SLIPWAY_OFFICIAL": "0"})
     with pytest.raises(ToolchainError, match=r"trivy is not on PATH, and https://github\.com cannot") as refused:
         supply_chain.ensure(context, step, Network(context), TRIVY)
     assert "put trivy 0.50 or later on PATH" in refused.value.to_do
