@@ -9,11 +9,11 @@ import pulumi
 from pulumi_azure_native import batch
 
 from components.azure import names, roles
+from components.batch_exports import exported
 from components.batch_formula import INTERVAL, autoscale_formula
 from components.batch_jobs import BatchJobs, BatchJobSchedule
 from jobs.cloud_places import INPUTS, OUTPUTS, CloudPlace, cloud_place
 from manifest.cron import even
-from manifest.serving import in_bytes
 
 if TYPE_CHECKING:
     from components.azure.platform import Identity, Platform
@@ -227,30 +227,19 @@ class BatchPool(pulumi.ComponentResource):
         self, project: Project, pool: batch.Pool, url: pulumi.Output[str], source: CloudPlace | None, output: CloudPlace
     ) -> dict[str, Any]:
         target, worker = self._target, self._worker
-        environment: dict[str, pulumi.Input[str]] = {
-            "AZURE_STORAGE_ACCOUNT_NAME": self._platform.storage.name,
-            # A node has several identities; this is the one that may read and write.
-            "AZURE_CLIENT_ID": worker.client_id,
-        }
-        if project.environment.development:
-            environment["SLIPWAY_DEVELOPMENT"] = "1"
+        same = exported(self._model, target, self._image, project=project)
         return {
+            **same,
             "engine": "azure",
-            "image": self._image.ref,
-            "version": self._model.version,
             "input": source.url if source else None,
             "output": output.url,
-            "settings": target.variables(),
-            "arguments": list(target.arguments),
-            "environment": environment,
-            "tasks": target.tasks,
-            "taskBytes": in_bytes(target.task_bytes),
-            "mostTasks": target.most_tasks,
-            "taskRetries": target.task_retries,
+            "environment": {
+                **same["environment"],
+                "AZURE_STORAGE_ACCOUNT_NAME": self._platform.storage.name,
+                # A node has several identities; this is the one that may read and write.
+                "AZURE_CLIENT_ID": worker.client_id,
+            },
             "taskSlots": target.task_slots,
-            "cpu": target.cpu,
-            "memoryMib": target.memory_mib,
-            "schedule": target.schedule,
             "account": url,
             "pool": pool.name,
             "registryServer": self._platform.registry_server,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from manifest.serving import in_bytes
+from components.batch_exports import exported
 
 if TYPE_CHECKING:
     from components.project import Project
@@ -25,20 +25,8 @@ def local_batch(
         project: The checkout and its stack.
     """
     return {
+        **exported(model, target, image, project=project),
         "engine": "local",
-        "image": image.ref,
-        "version": model.version,
-        "input": target.input,
         "output": target.output or f".slipway/batch/{model.name}",
-        "settings": target.variables(),
-        "arguments": list(target.arguments),
-        "environment": {"SLIPWAY_DEVELOPMENT": "1"} if project.environment.development else {},
-        "tasks": target.tasks,
-        "taskBytes": in_bytes(target.task_bytes),
-        "mostTasks": target.most_tasks,
-        "taskRetries": target.task_retries,
         "taskSlots": target.task_slots,
-        "cpu": target.cpu,
-        "memoryMib": target.memory_mib,
-        "schedule": target.schedule,
     }

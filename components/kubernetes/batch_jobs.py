@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 from pulumi_kubernetes import batch, meta
 
+from components.batch_exports import exported
 from jobs.engine import Job
 from jobs.kubernetes_job import LATER, scheduled_job
-from manifest.serving import in_bytes
 
 if TYPE_CHECKING:
     from components.kubernetes import Cluster
@@ -52,22 +52,9 @@ class ClusterBatch(pulumi.ComponentResource):
         settings = project.environment.kubernetes
         namespace = cluster.namespace(None)
         self.outputs = {
+            **exported(model, target, image, project=project),
             "engine": "kubernetes",
-            "image": image.ref,
-            "version": model.version,
-            "input": target.input,
-            "output": target.output,
-            "settings": target.variables(),
-            "arguments": list(target.arguments),
-            "environment": {},
-            "tasks": target.tasks,
-            "taskBytes": in_bytes(target.task_bytes),
-            "mostTasks": target.most_tasks,
-            "taskRetries": target.task_retries,
             "parallel": target.at_once,
-            "cpu": target.cpu,
-            "memoryMib": target.memory_mib,
-            "schedule": target.schedule,
             "namespace": namespace.name,
             "cluster": target.cluster.settings() if target.cluster else {},
             "pullSecret": settings.pull_secret,
@@ -102,6 +89,7 @@ class ClusterBatch(pulumi.ComponentResource):
                 tasks=target.tasks or target.at_once,
                 settings=target.variables(),
                 arguments=tuple(target.arguments),
+                environment=plain["environment"],
             )
             return scheduled_job(job, plain, owner)
 

@@ -52,6 +52,14 @@ def test_the_stack_says_all_that_a_job_needs_and_no_secret(batch):
     assert "token" not in str(told)
 
 
+def test_a_stack_for_development_says_so_to_jobs_that_start_by_themselves_too(batch):
+    recorder = batch({"schedule": "0 3 * * *"}, development=True)
+    told = plain(recorder.exported["models"])["iris"]["targets"]["batch"]
+    assert told["environment"] == {"SLIPWAY_DEVELOPMENT": "1"}
+    [container] = recorder.manifest("CronJob", "iris")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert {"name": "SLIPWAY_DEVELOPMENT", "value": "1"} in container["env"]
+
+
 def test_a_schedule_is_a_cron_job_whose_jobs_write_to_folders_of_their_own(batch):
     recorder = batch({"schedule": "0 3 * * *", "nodes": {"dedicated": 2}})
     made = recorder.manifest("CronJob", "iris")
