@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -221,9 +222,17 @@ def test_the_snippets_say_what_is_sent(visiting):
 
 def test_a_snippet_is_copied(visiting):
     _, shown = visiting(permissions=["clipboard-read", "clipboard-write"])
+    # The sample, when it comes, changes the snippet.
+    shown.get_by_role("cell", name="Flowers: sepal length").wait_for()
+    snippet = shown.locator("#curl").inner_text()
+    # "Copied" stays while the clock stands, however slow the machine is.
+    shown.clock.install()
+    shown.clock.pause_at(datetime.now(UTC) + timedelta(hours=1))
     shown.locator("[data-copies=curl]").click()
     shown.get_by_role("button", name="Copied").wait_for()
-    assert shown.evaluate("navigator.clipboard.readText()") == shown.locator("#curl").inner_text()
+    assert shown.evaluate("navigator.clipboard.readText()") == snippet
+    shown.clock.run_for(2000)
+    assert shown.locator("[data-copies=curl]").inner_text() == "Copy"
 
 
 def test_a_gateway_may_put_something_before_the_path(visiting):
