@@ -6,6 +6,7 @@ import hashlib
 import re
 import uuid
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -24,6 +25,9 @@ _KEPT = {MESSAGE_ID, CORRELATION_ID, "$.ct", "$.ce"}
 _ID = re.compile(r"[A-Za-z0-9\-:.+%_#*?!(),=@$']{1,128}")
 # A property is part of the topic, which may have 64 KiB.
 _LONGEST_ERROR = 512
+# What IoT Hub and edgeHub take as a message, in bytes, body and properties together.
+_LARGEST = 256 * 1024
+_TOO_LARGE = 413
 _INPUT_PARTS = 7
 _HASHES = 2**32
 
@@ -66,7 +70,11 @@ def scored(message: Message, answer: bytes, tuning: Tuning, score_path: str, abo
     if not is_alert and zlib.crc32(message.id.encode()) >= tuning.sampling * _HASHES:
         return None
     output, rank = (ALERTS, Rank.ALERT) if is_alert else (SCORES, Rank.TELEMETRY)
-    return _result(message, output, rank, answer, {**about, "alert": "true" if is_alert else "false"})
+    result = _result(message, output, rank, answer, {**about, "alert": "true" if is_alert else "false"})
+    if (size := _size(result)) > _LARGEST:
+        # The hub would end the connection, each time that it is sent.
+        return failed(message, _TOO_LARGE, f"the answer has {size} bytes with its properties; {_LARGEST} can be", about)
+    return result
 
 
 def failed(message: Message, status: int, error: str, about: dict[str, str]) -> Message:
@@ -79,7 +87,8 @@ def failed(message: Message, status: int, error: str, about: dict[str, str]) -> 
         about: Properties that every result has.
     """
     reason = {**about, "alert": "false", "status": str(status), "error": error[:_LONGEST_ERROR]}
-    return _result(message, ERRORS, Rank.TELEMETRY, message.body, reason)
+    result = _result(message, ERRORS, Rank.TELEMETRY, message.body, reason)
+    return result if _size(result) <= _LARGEST else replace(result, body=b"")
 
 
 def _result(message: Message, output: str, rank: Rank, body: bytes, properties: dict[str, str]) -> Message:
@@ -90,6 +99,10 @@ def _result(message: Message, output: str, rank: Rank, body: bytes, properties: 
     if not _ID.fullmatch(own_id):
         own_id = hashlib.sha256(own_id.encode()).hexdigest()
     return Message(own_id, output, {**kept, **properties, **system, MESSAGE_ID: own_id}, body, rank)
+
+
+def _size(message: Message) -> int:
+    return len(message.body) + sum(len(f"{name}{value}".encode()) for name, value in message.properties.items())
 
 
 def highest(answer: bytes, path: str) -> float | None:
@@ -106,16 +119,16 @@ def highest(answer: bytes, path: str) -> float | None:
         value = orjson.loads(answer)
     except orjson.JSONDecodeError:
         return None
-    found = list(_numbers(value, path.split(".")))
-    return max(found) if found else None
-
-
-def _numbers(value: Any, keys: list[str]) -> Any:
-    if isinstance(value, list):
-        for one in value:
-            yield from _numbers(one, keys)
-    elif isinstance(value, dict):
-        if keys and keys[0] in value:
-            yield from _numbers(value[keys[0]], keys[1:])
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        yield value
+    highest_yet: float | None = None
+    # Not by calls: an answer may be nested deeper than Python's stack is.
+    left: list[tuple[Any, list[str]]] = [(value, path.split("."))]
+    while left:
+        value, keys = left.pop()
+        if isinstance(value, list):
+            left += [(one, keys) for one in value]
+        elif isinstance(value, dict):
+            if keys and keys[0] in value:
+                left.append((value[keys[0]], keys[1:]))
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            highest_yet = value if highest_yet is None else max(highest_yet, value)
+    return highest_yet

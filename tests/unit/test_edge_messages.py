@@ -50,6 +50,7 @@ def test_properties_come_through_as_the_clients_of_azure_write_them(properties):
         (b'{"other": 1}', "score", None),
         (b"not JSON", "score", None),
         (b"[]", "score", None),
+        (b"[" * 1000 + b"5" + b"]" * 1000, "score", 5),
     ],
 )
 def test_the_highest_score_of_an_answer_is_found(answer, path, score):
@@ -106,3 +107,16 @@ def test_a_message_that_could_not_be_scored_goes_on_with_the_reason():
     assert result.properties["error"].startswith("no JSON")
     assert result.properties["$.ct"] == "text/csv"
     assert len(str(result.properties)) < 2000
+
+
+def test_an_answer_that_the_hub_would_not_take_goes_to_errors_as_the_message_with_the_reason():
+    message = from_topic(TOPIC + "%24.mid=one", b"small")
+    assert scored(message, b"1" * 250_000, Tuning(), "score", ABOUT).endpoint == "scores"
+    result = scored(message, b"1" * 262_144, Tuning(), "score", ABOUT)
+    assert (result.endpoint, result.body, result.properties["status"]) == ("errors", b"small", "413")
+    assert "262144 can be" in result.properties["error"]
+
+
+def test_a_message_that_is_as_large_as_can_be_goes_to_errors_without_its_body():
+    result = failed(from_topic(TOPIC + "%24.mid=one", b"x" * 262_100), 500, "no", ABOUT)
+    assert (result.endpoint, result.body, result.properties["error"]) == ("errors", b"", "no")
