@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # What a row takes beside its texts and body.
 _ROW_BYTES = 128
 _ROOM_FOR_MORE = 64
+# Clocks that are kept right are moved by less.
+_JUMP_SECONDS = 3600.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS messages (
     number INTEGER PRIMARY KEY AUTOINCREMENT, rank INTEGER NOT NULL, id TEXT NOT NULL, endpoint TEXT NOT NULL,
@@ -108,6 +110,7 @@ class Store:
         """
         self._lock = threading.RLock()
         self._path = path
+        self._time = time.time(), _since_boot()
         self._max_bytes = max_bytes
         self._max_age = max_age_seconds
         with self._telling("opened"):
@@ -269,17 +272,29 @@ class Store:
     def _changing(self) -> Iterator[None]:
         """A transaction: all of it or nothing, whatever happens."""
         with self._lock, self._telling("written to"):
-            before = self._bytes
+            before = self._bytes, self._time
             self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._follow_clock()
                 yield
                 self._db.execute("COMMIT")
             except BaseException:
-                self._bytes = before
+                self._bytes, self._time = before
                 # A full disk ends the transaction by itself.
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+    def _follow_clock(self) -> None:
+        """Keep ages right where the clock is set, as on devices that begin each time in 1970 until they ask others."""
+        (wall, steady), self._time = self._time, (time.time(), _since_boot())
+        now = self._time[0]
+        jump = (now - wall) - (self._time[1] - steady)
+        if jump > _JUMP_SECONDS:
+            # What was stored with the right time, before the device began with a wrong one, keeps it.
+            self._db.execute("UPDATE messages SET stored = stored + ? WHERE stored <= ?", (jump, wall))
+        elif jump < -_JUMP_SECONDS:
+            self._db.execute("UPDATE messages SET stored = ? WHERE stored > ?", (now, now))
 
     def _drop(self) -> None:
         old = time.time() - self._max_age
@@ -314,6 +329,12 @@ class Store:
     def _one(self, query: str, *values: Any) -> Any:
         row = self._db.execute(query, values).fetchone()
         return row[0] if row else 0
+
+
+def _since_boot() -> float:
+    """The time that nobody sets; with what a device sleeps, where the system counts that."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 def _is_damage(error: sqlite3.Error) -> bool:

@@ -102,6 +102,29 @@ def test_what_is_too_old_goes_and_is_counted(tmp_path, monkeypatch):
     assert ids(store) == []
 
 
+def test_a_clock_that_is_set_makes_nothing_old_and_nothing_young_for_ever(tmp_path, monkeypatch):
+    now = time.time()
+    store = opened(tmp_path)
+    store.put([message("before the device was off")])
+    store.close()
+    # It begins without the time, and is told it when it has a network.
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    store = opened(tmp_path)
+    store.put([message("in 1970")])
+    monkeypatch.setattr(time, "time", lambda: now + 10 * 60)
+    store.put([message("now")])
+    assert ids(store) == ["before the device was off", "in 1970", "now"]
+    # A clock that was wrong the other way.
+    monkeypatch.setattr(time, "time", lambda: now + 400 * DAY)
+    store.put([message("in the future")])
+    monkeypatch.setattr(time, "time", lambda: now + 20 * 60)
+    store.expire()
+    assert len(ids(store)) == 4
+    stored = [value for (value,) in store._db.execute("SELECT stored FROM messages")]
+    assert now - 1 <= min(stored)
+    assert max(stored) <= now + 20 * 60
+
+
 def test_a_message_that_can_never_fit_is_counted_and_pushes_out_nothing(tmp_path):
     store = opened(tmp_path, max_bytes=10_000)
     store.put([message("small"), message("large", size=20_000)])
