@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from cli.errors import CliError
+from cli.project import short_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +65,7 @@ def only_run(project: Project, stack: str) -> Iterator[None]:
     """
     folder = project.private / "locks"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / stack.replace("/", "-")).open("a+", encoding="utf-8") as file:
+    with (folder / short_name(stack)).open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -120,7 +121,7 @@ def _locks(folder: Path | None, project: str, stack: str) -> list[Lock]:
     if folder is None:
         return []
     locks = []
-    for file in sorted((folder / "locks" / "organization" / project / stack).glob("*.json")):
+    for file in sorted((folder / "locks" / "organization" / project / short_name(stack)).glob("*.json")):
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             lock = Lock(file, int(content["pid"]), content["username"], content["hostname"], content["timestamp"])

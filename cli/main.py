@@ -5,6 +5,7 @@ The exit codes are those of `cli.errors.Exit`. Nobody is shown a traceback, unle
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _COMPLETE = "_SLIPWAY_COMPLETE"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 # The help's order; a command that is not named here comes after these.
 _ORDER = (
     "up",
@@ -59,6 +61,10 @@ _EPILOG = f"Exit codes: {'; '.join(f'{one.value} {one.meaning}' for one in Exit)
 
 def main() -> None:
     """Run the command line, and exit."""
+    # A stream that the caller has closed is None: what would go there goes nowhere, and what is read is empty.
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123 - open as long as the process
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - as above
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - as above
     sys.exit(run(sys.argv[1:]))
 
 
@@ -84,7 +90,11 @@ def run(arguments: Sequence[str]) -> int:
         return error.code
     except Exception as error:  # noqa: BLE001 - a traceback is nothing to show to a user
         _debug()
-        _tell(f"Slipway itself failed: {type(error).__name__}: {error}", "SLIPWAY_DEBUG=1 shows where.")
+        if isinstance(error, OSError) and error.errno in _FULL:
+            what = f"{error.filename} cannot be written" if error.filename else "The output cannot be written"
+            _tell(f"{what}: {error.strerror}.", "Make room, and run it again.")
+        else:
+            _tell(f"Slipway itself failed: {type(error).__name__}: {error}", "SLIPWAY_DEBUG=1 shows where.")
         return Exit.FAILED
     return Exit.OK
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,6 +21,10 @@ MANIFEST = "models.yaml"
 _PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 - a variable's name
 _PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE_FILE"  # noqa: S105 - a variable's name
 _BACKEND = "PULUMI_BACKEND_URL"
+# What Pulumi takes; neither . nor .. is a name.
+_PART = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9_.-]{1,100}"
+_STACK = re.compile(rf"(?:{_PART}/){{0,2}}{_PART}")
+_LONGEST_SHOWN = 120
 
 
 def short_name(stack: str) -> str:
@@ -59,10 +64,20 @@ class Project:
         Raises:
             CliError: The stack has no configuration; the message names those that have.
         """
+        if not _STACK.fullmatch(stack):
+            # Files and locks carry the name: it must not lead elsewhere.
+            raise CliError(
+                f"{stack[:_LONGEST_SHOWN]!r} is no stack's name.",
+                hint="A name has 1 to 100 letters, digits, dots, hyphens and underscores; with Pulumi Cloud an "
+                "organisation, or organisation/project, may stand before it.",
+                code=Exit.USAGE,
+            )
         name = short_name(stack)
         path = self.root / f"Pulumi.{name}.yaml"
-        if name and path.is_file():
+        if path.is_file():
             return path
+        if path.exists():
+            raise CliError(f"{path} is no regular file.", code=Exit.USAGE)
         stacks = self.stacks()
         near = get_close_matches(name, stacks, n=1)
         guess = f'Did you mean "{near[0]}"? ' if near else ""
@@ -112,15 +127,18 @@ class Project:
         path = self.private / "toolchain.json"
         hint = f"Run `make setup` in {self.root}."
         try:
+            if path.exists() and not path.is_file():
+                raise OSError("it is no regular file")  # noqa: TRY301 - told like every other reason
             found = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise CliError("The tools are not set up here yet.", hint=hint, code=Exit.SETUP) from None
         except (OSError, ValueError) as error:
             raise CliError(f"{path} cannot be read: {error}.", hint=hint, code=Exit.SETUP) from None
-        if (
-            not isinstance(found, dict)
-            or not isinstance(found.get("path"), list)
-            or not isinstance(found.get("env"), dict)
+        if not (
+            isinstance(found, dict)
+            and isinstance(found.get("path"), list)
+            and isinstance(found.get("env"), dict)
+            and all(isinstance(one, str) and "\0" not in one for one in (*found["path"], *found["env"].values()))
         ):
             raise CliError(f"{path} is not what the set-up writes.", hint=hint, code=Exit.SETUP)
         return found
@@ -135,7 +153,10 @@ def find_project(start: Path | None = None) -> Project:
     Raises:
         CliError: There is none.
     """
-    start = Path.cwd() if start is None else start.resolve()
+    try:
+        start = Path.cwd() if start is None else start.resolve()
+    except FileNotFoundError:
+        raise CliError("The current folder is gone.", hint="Go to another one.", code=Exit.USAGE) from None
     for folder in (start, *start.parents):
         file = folder / "Pulumi.yaml"
         if file.is_file() and (folder / MANIFEST).is_file():

@@ -96,6 +96,12 @@ def load_stack_config(project: Project, stack: str) -> StackConfig:
     values = document.get("config") or {}
     if not isinstance(values, dict):
         raise CliError(f"{file.name}: `config` must be a mapping.", code=Exit.USAGE)
+    if strange := [key for key in values if not isinstance(key, str)]:
+        raise CliError(
+            f"{file.name}: `config` has the key {strange[0]}, which is no name.",
+            hint="Names are as in slipway:targets.",
+            code=Exit.USAGE,
+        )
     pulumi_yaml = project.root / "Pulumi.yaml"
     elsewhere = document.get("environment") or _mapping(pulumi_yaml, _text(pulumi_yaml)).get("config")
     return StackConfig(
@@ -117,6 +123,9 @@ def _text(file: Path) -> str:
 def _mapping(file: Path, text: str) -> dict[str, Any]:
     try:
         document = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        at = f":{error.problem_mark.line + 1}:{error.problem_mark.column + 1}" if error.problem_mark else ""
+        raise CliError(f"{file}{at}: is not YAML: {error.problem}", code=Exit.USAGE) from None
     except (ValueError, yaml.YAMLError) as error:
         raise CliError(f"{file} is not YAML: {error}", code=Exit.USAGE) from None
     if document is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from typing import TYPE_CHECKING
@@ -12,11 +13,14 @@ if TYPE_CHECKING:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace a file; a reader sees the old content or the new.
+    """Replace a file; a reader sees the old content or the new. A link stays one: what it leads to is replaced.
 
     Raises:
-        OSError: The file cannot be written.
+        OSError: The file cannot be written, or is a folder, a device, or anything else that has no content to replace.
     """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "is no regular file", str(path))
     # Beside the file, as a rename works only within a file system; not tempfile, which ignores the umask.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:

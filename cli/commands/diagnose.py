@@ -17,7 +17,7 @@ _COLOURS = {"ok": "green", "warning": "yellow", "problem": "bold red", "skipped"
 
 def command(
     stack: StackOption = DEFAULT_STACK,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds that each check may take.")] = 20.0,
+    timeout: Annotated[float, typer.Option(min=1, max=86_400, help="Seconds that each check may take.")] = 20.0,
     json: JsonOption = False,
 ) -> None:
     """Look at everything that a deployment needs; say what is wrong, and how to mend it. Nothing is changed."""

@@ -36,7 +36,8 @@ def command(
     if json:
         print_json(graph.as_json())
     elif output is None:
-        sys.stdout.write(draw(graph))
+        # SVG is UTF-8, whatever the terminal takes.
+        sys.stdout.buffer.write(draw(graph).encode())
     else:
         try:
             write_atomically(output, draw(graph))

@@ -14,7 +14,7 @@ from cli.errors import CliError, Exit
 from cli.keys import Keys
 from cli.locks import only_run, release_stale_locks
 from cli.options import DEFAULT_STACK, PulumiArguments, StackOption
-from cli.project import Project, find_project
+from cli.project import Project, find_project, short_name
 from cli.pulumi import Pulumi
 from cli.recovery import recover, strangers
 from cli.supply_chain.signing import check_key
@@ -145,7 +145,7 @@ def _show_failed_builds(events: Path) -> None:
 @contextmanager
 def _scratch(project: Project, stack: str) -> Iterator[Path]:
     """A folder that is gone afterwards; not in a shared one, as events tell about the deployment."""
-    folder = project.private / f"up-{stack}"
+    folder = project.private / f"up-{short_name(stack)}"
     # A run that was killed has left its own; there is only one run of a stack at a time.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
