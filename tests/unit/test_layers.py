@@ -26,7 +26,7 @@ ALLOWED = {
     "components": {"jobs", "manifest", "registry", "releases", SDK},
     "jobs": {"manifest", "storage"},
     # Of the toolchain: tools that only some stacks ask for are found or installed when one does.
-    "cli": {"iot_hub", "jobs", "manifest", "registry", "releases", "standins", "toolchain"},
+    "cli": {"iot_hub", "jobs", "manifest", "registry", "releases", "standins", "storage", "toolchain"},
     # Runs in an environment of its own.
     "policies": {SDK},
     "pipelines": {"cli", "manifest"},
