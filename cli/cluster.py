@@ -89,6 +89,50 @@ class Cluster:
             found += self._asked(ask).items
         return found
 
+    def replica_sets(self, deployment: Deployment) -> list[Any]:
+        """Return a Deployment's ReplicaSets, one for each form that its pods had.
+
+        Raises:
+            CliError: The cluster does not tell.
+        """
+        labels = deployment.spec.selector.match_labels.items()
+        selector = ",".join(f"{name}={value}" for name, value in sorted(labels))
+        answer = self._asked(
+            lambda: self._apps.list_namespaced_replica_set(
+                deployment.metadata.namespace, label_selector=selector, _request_timeout=_SECONDS
+            )
+        )
+        return list(answer.items)
+
+    def plain(self, found: Any) -> dict[str, Any]:
+        """Return an answer's part as the API has it."""
+        plain: dict[str, Any] = self.api.sanitize_for_serialization(found)
+        return plain
+
+    def apply(self, deployment: Deployment, manager: str, body: dict[str, Any]) -> None:
+        """Apply a Deployment on the server.
+
+        Args:
+            deployment: The one that is there.
+            manager: In whose name.
+            body: All that this manager says of it.
+
+        Raises:
+            CliError: The cluster refuses.
+        """
+        name, namespace = deployment.metadata.name, deployment.metadata.namespace
+        self._asked(
+            lambda: self._apps.patch_namespaced_deployment(
+                name,
+                namespace,
+                body,
+                field_manager=manager,
+                force=False,
+                _content_type="application/apply-patch+yaml",
+                _request_timeout=_SECONDS,
+            )
+        )
+
     def events(self, pod: Pod) -> list[str]:
         """Return the warnings about a pod, the latest last.
 

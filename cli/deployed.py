@@ -189,7 +189,7 @@ def _on_devices(pulumi: Pulumi, placements: list[Placement], notes: list[str]) -
 def _on_cluster(pulumi: Pulumi, placements: list[Placement]) -> list[Placement]:
     """Add what the cluster knows of Deployments: callers of a service inside it are not here."""
     from cli.cluster import Cluster  # noqa: PLC0415 - only stacks on Kubernetes need it
-    from cli.pods import pods_of, refused, state_of, trouble  # noqa: PLC0415 - as above
+    from cli.pods import pods_of, refused, state_of, taken_back, trouble  # noqa: PLC0415 - as above
 
     cluster = Cluster(pulumi, namespaces={one.namespace for one in placements if one.namespace})
     deployments = {(one.metadata.namespace, one.metadata.name): one for one in cluster.deployments()}
@@ -206,7 +206,7 @@ def _on_cluster(pulumi: Pulumi, placements: list[Placement]) -> list[Placement]:
         if state == "ready":
             return replace(placement, state=state)
         wrong = next((one.message for pod in pods_of(found, pods) if (one := trouble(pod, cluster))), None)
-        return replace(placement, state=state, error=wrong or refused(found))
+        return replace(placement, state=state, error=wrong or refused(found) or taken_back(found))
 
     return [beside(one) for one in placements]
 

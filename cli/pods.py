@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _LAST_LINES = 15
 _PULL = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+# The mark of a Deployment that was taken back to its earlier pods, with the reason.
+ROLLED_BACK = "slipway.io/rolled-back"
 _CONFIG = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
 
@@ -146,7 +148,7 @@ def state_of(deployment: Deployment) -> str:
     """Return a Deployment's state in one word.
 
     `ready`, `updating` (a change is under way, and enough pods serve), `stuck` (it was given up, and they still do),
-    `starting`, `failed` (no pod serves, and a change was given up).
+    `starting`, `failed` (no pod serves, and a change was given up), `rolled back` (it was given up and taken back).
     """
     wanted, status = deployment.spec.replicas or 0, deployment.status
     serves = (status.available_replicas or 0) > 0
@@ -155,8 +157,14 @@ def state_of(deployment: Deployment) -> str:
     seen = (status.observed_generation or 0) >= deployment.metadata.generation
     current = seen and (status.updated_replicas or 0) >= wanted and (status.replicas or 0) <= wanted
     if current and (status.available_replicas or 0) >= wanted:
-        return "ready"
+        return "rolled back" if taken_back(deployment) else "ready"
     return "updating" if serves else "starting"
+
+
+def taken_back(deployment: Deployment) -> str | None:
+    """Return why a Deployment was taken back to its earlier pods; None where it has what was asked for."""
+    reason = (deployment.metadata.annotations or {}).get(ROLLED_BACK)
+    return f"its latest change was rolled back: {reason}" if reason else None
 
 
 def _condition(status: Any, kind: str) -> str | None:

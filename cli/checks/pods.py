@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cli.cluster import MODEL, Cluster
 from cli.deployed import AKS
 from cli.diagnosis import Finding
-from cli.pods import is_ready, pods_of, refused, state_of, trouble
+from cli.pods import is_ready, pods_of, refused, state_of, taken_back, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +39,9 @@ def check(context: Context) -> Iterator[Finding]:
         found = [wrong for pod in own if (wrong := trouble(pod, cluster))]
         if reason := refused(deployment):
             yield Finding("problem", f"The cluster makes no pod of it: {reason}", "See the namespace's quotas.", model)
+        if reason := taken_back(deployment):
+            said = f"{deployment.metadata.name} serves as before: {reason}"
+            yield Finding("problem", said, "Mend the script or its files, then `slipway up`.", model)
         # Pods of one version fail alike.
         for wrong in {one.mend: one for one in found}.values():
             yield Finding("problem", wrong.message, wrong.mend, model)

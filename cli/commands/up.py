@@ -80,6 +80,7 @@ def deploy(pulumi: Pulumi, options: list[str]) -> tuple[int, list[str]]:
         if code:
             _show_failed_builds(events)
             failed = failures(events)
+            _roll_back(pulumi)
         else:
             _remove_old_images(pulumi)
     return code, failed
@@ -93,6 +94,22 @@ def _remove_old_images(pulumi: Pulumi) -> None:
         Engine(pulumi.env).remove_images(repository_of(pulumi))
     except CliError as error:
         say(f"{error} Old images stay; the next run tries again.")
+
+
+def _roll_back(pulumi: Pulumi) -> None:
+    """Take Deployments back whose new version never became ready."""
+    from cli.deployed import AKS, recorded  # noqa: PLC0415 - see _NEEDED_LATER
+
+    if AKS not in pulumi.config.live_targets:
+        return
+    from cli.cluster import Cluster  # noqa: PLC0415 - only stacks on Kubernetes need it
+    from cli.rollback import roll_back  # noqa: PLC0415 - as above
+
+    try:
+        namespaces = {one.namespace for one in recorded(pulumi.outputs()) if one.namespace}
+        roll_back(Cluster(pulumi, namespaces=namespaces), say)
+    except CliError as error:
+        say(f"Whether something is to be rolled back could not be found out: {error}")
 
 
 def _show_result(pulumi: Pulumi, manifest: Manifest, keys: Keys) -> bool:

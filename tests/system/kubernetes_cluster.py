@@ -1,6 +1,7 @@
 """The cluster of this machine for tests, and namespaces of their own on it."""
 
 import os
+import time
 import uuid
 from contextlib import contextmanager
 from urllib.parse import urlparse
@@ -47,3 +48,11 @@ def running():
     with context.cache.lock(lambda _: None), report.step(cluster.NAME) as step:
         cluster.ensure_ours(context, step)
     return Cluster(kubeconfig(context))
+
+
+def until(condition, what, seconds=300):
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.5)

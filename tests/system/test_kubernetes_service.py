@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from http import HTTPStatus
 
 import kubernetes
 import pytest
@@ -86,6 +87,17 @@ class Models(Project):
         found = self.cluster.core.list_namespaced_pod(self.namespace, label_selector=selector).items
         return [one for one in found if one.metadata.deletion_timestamp is None]
 
+    def evict(self, pod):
+        """Have a pod put out; False while the disruption budget, which learns of ready pods late, forbids it."""
+        eviction = {"metadata": {"name": pod, "namespace": self.namespace}}
+        try:
+            self.cluster.core.create_namespaced_pod_eviction(pod, self.namespace, eviction)
+        except kubernetes.client.ApiException as error:
+            if error.status != HTTPStatus.TOO_MANY_REQUESTS:
+                raise
+            return False
+        return True
+
     def ready(self, name):
         """How many pods of a model serve."""
         return self.apps.read_namespaced_deployment_status(name, self.namespace).status.available_replicas or 0
@@ -151,8 +163,7 @@ def test_no_request_fails_while_pods_are_killed_and_versions_change_and_one_of_t
         models.wait_for(lambda: killed.name not in {one.metadata.name for one in models.pods("iris")})
         models.wait_for(lambda: models.ready("iris") == 2, seconds=120)
         evicted = models.pods("iris")[0].metadata
-        eviction = {"metadata": {"name": evicted.name, "namespace": models.namespace}}
-        models.cluster.core.create_namespaced_pod_eviction(evicted.name, models.namespace, eviction)
+        models.wait_for(lambda: models.evict(evicted.name))
         models.wait_for(lambda: evicted.name not in {one.metadata.name for one in models.pods("iris")})
 
         models.place("iris", startupSeconds=10)
@@ -164,7 +175,7 @@ def test_no_request_fails_while_pods_are_killed_and_versions_change_and_one_of_t
     assert failed.returncode
     reason = "these weights are of another model"
     assert reason in failed.stdout + failed.stderr
-    assert (state in {"stuck", "updating"}, reason in error, reason in diagnosed) == (True, True, True)
+    assert (state in {"rolled back", "stuck", "updating"}, reason in error, reason in diagnosed) == (True, True, True)
     assert load.asked > 200
     assert not load.failed, load.failed[:3]
     assert not load.had("broken")

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from cli.errors import CliError
-from cli.pods import is_ready, refused, state_of, trouble
+from cli.pods import ROLLED_BACK, is_ready, refused, state_of, taken_back, trouble
 
 
 class Cluster:
@@ -120,9 +120,9 @@ def test_an_evicted_pod_says_why():
     assert "low on resource: memory" in trouble(pod, Cluster()).message
 
 
-def a_deployment(*, replicas=2, updated=2, available=2, total=2, generation=3, seen=3, conditions=()):
+def a_deployment(*, replicas=2, updated=2, available=2, total=2, generation=3, seen=3, conditions=(), annotations=None):
     return told(
-        metadata=told(generation=generation),
+        metadata=told(generation=generation, annotations=annotations),
         spec=told(replicas=replicas),
         status=told(
             observed_generation=seen,
@@ -147,6 +147,8 @@ GIVEN_UP = [told(type="Progressing", status="False", reason="ProgressDeadlineExc
         ({"available": None, "updated": None}, "starting"),
         ({"updated": 1, "conditions": GIVEN_UP}, "stuck"),
         ({"available": None, "conditions": GIVEN_UP}, "failed"),
+        ({"annotations": {ROLLED_BACK: "exit code 1"}}, "rolled back"),
+        ({"annotations": {ROLLED_BACK: "exit code 1"}, "available": 1}, "updating"),
     ],
 )
 def test_a_deployments_state_is_one_word(given, state):
@@ -157,3 +159,8 @@ def test_a_quota_that_is_used_up_is_told():
     used_up = [told(type="ReplicaFailure", status="True", message="exceeded quota: slipway")]
     assert refused(a_deployment(conditions=used_up)) == "exceeded quota: slipway"
     assert refused(a_deployment()) is None
+
+
+def test_what_was_rolled_back_says_why():
+    assert taken_back(a_deployment()) is None
+    assert "rolled back: exit code 1" in taken_back(a_deployment(annotations={ROLLED_BACK: "exit code 1"}))
