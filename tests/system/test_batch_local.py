@@ -142,8 +142,10 @@ def test_a_job_of_which_a_task_was_killed_goes_on_and_is_exact(project, tmp_path
         "--job", "one",
     )  # fmt: skip
     project.wait_for(lambda: len(finished(out)) >= 3, PATIENCE)
-    assert {one["state"] for one in json.loads(project.run("status", "--json").stdout)["models"]} == {"running", "idle"}
     [victim] = [one for one in containers(project, "one") if one.labels[f"{LABEL}.task"] == "1"]
+    # So that it cannot be complete before it is killed, however long the question takes.
+    victim.pause()
+    assert {one["state"] for one in json.loads(project.run("status", "--json").stdout)["models"]} == {"running", "idle"}
     victim.kill(signal.SIGKILL)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
