@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     Loc = tuple[str | int, ...]
 
 _LONGEST_SHOWN = 60
+# Of a path or a key that is as long as that nobody reads the rest.
+_LONGEST_MESSAGE = 4000
 _LONGEST_COMPARED = 64
 _MOST_LINES = 200
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
@@ -42,7 +44,10 @@ class Problem:
     def __str__(self) -> str:
         """Return the finding as one line that editors and terminals can follow."""
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
-        return _printable(": ".join(part for part in (place, self.key, self.message) if part))
+        text = ": ".join(part for part in (place, self.key, self.message) if part)
+        if (more := len(text) - _LONGEST_MESSAGE) > 0:
+            text = f"{text[:_LONGEST_MESSAGE]} … ({more:,} more characters)"
+        return _printable(text)
 
 
 class ManifestError(Exception):

@@ -76,7 +76,7 @@ class ReleaseStore:
         Raises:
             ReleaseError: They cannot be read.
         """
-        return [self._read(stack, f"{id_}.json") for id_ in self.ids(stack)[:limit]]
+        return [self.read(stack, id_) for id_ in self.ids(stack)[:limit]]
 
     def latest(self, stack: str) -> Release | None:
         """Return a stack's latest release, if it has any.
@@ -97,7 +97,19 @@ class ReleaseStore:
         if len(found) != 1:
             what = "has several releases that begin with" if found else "has no release"
             raise ReleaseError(f'{stack} {what} "{id_}"; `slipway releases --stack {stack}` lists them.')
-        return self._read(stack, f"{found[0]}.json")
+        return self.read(stack, found[0])
+
+    def read(self, stack: str, id_: str) -> Release:
+        """Return a release by its whole id.
+
+        Raises:
+            ReleaseError: There is none, or it cannot be read.
+        """
+        with self._told("read"):
+            content = self._files.read(key := f"{_plain(stack)}/{id_}.json")
+        if content is None:
+            raise ReleaseError(f"{self.location}/{key} is gone.")
+        return self._parse(content, key)
 
     def add(self, release: Release) -> None:
         """Record a release.
@@ -127,13 +139,6 @@ class ReleaseStore:
         """
         with self._told("promoted"):
             self._files.replace(f"{_plain(stack)}/{_PROMOTED}", _content(release))
-
-    def _read(self, stack: str, name: str) -> Release:
-        with self._told("read"):
-            content = self._files.read(key := f"{_plain(stack)}/{name}")
-        if content is None:
-            raise ReleaseError(f"{self.location}/{key} is gone.")
-        return self._parse(content, key)
 
     def _parse(self, content: bytes, key: str) -> Release:
         try:

@@ -36,8 +36,13 @@ def command(
     if release_id:
         _show(store, stack, release_id, json=json)
         return
+    found, damaged = [], []
     try:
-        found = store.releases(stack, limit)
+        for id_ in store.ids(stack)[:limit]:
+            try:
+                found.append(store.read(stack, id_))
+            except ReleaseError as error:
+                damaged.append(str(error))
         promoted = store.promoted(stack) if promotes_from(pulumi) else None
     except ReleaseError as error:
         raise CliError(str(error)) from None
@@ -46,12 +51,14 @@ def command(
         print_json({"stack": stack, "promoted": promoted.id if promoted else None, "releases": dumped})
     elif found:
         console().print(_table(found))
-    else:
+    elif not damaged:
         console().print(f"The stack {stack} has no releases yet. `slipway up --stack {stack}` makes one.")
     if promoted and not json and not (found and found[0].promoted_from == f"{promoted.stack}/{promoted.id}"):
         console().print(
             f"Promoted, but not deployed yet: {promoted.id} of {promoted.stack}. `slipway up --stack {stack}` does it."
         )
+    if damaged:
+        raise CliError("\n".join(damaged), hint="Restore it, or remove it: nothing else has what it says.")
 
 
 def _show(store: ReleaseStore, stack: str, release_id: str, *, json: bool) -> None:

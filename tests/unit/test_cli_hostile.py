@@ -14,7 +14,9 @@ from cli.errors import Exit
 from cli.main import run
 from cli.promotion import same_answer
 from manifest.atomic import write_atomically
+from releases import ReleaseStore
 from tests.unit.cli_harness import FakePulumi
+from tests.unit.release_harness import model_of, release_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -138,3 +140,21 @@ def test_a_full_disk_is_told_as_one(project, monkeypatch, capsys):
 )
 def test_answers_of_any_kind_can_be_compared(recorded, now, same):
     assert same_answer(recorded, now) is same
+
+
+def test_a_damaged_record_hides_no_other_release(project, capsys):
+    folder = project.root / ".slipway/releases"
+    sound = release_of(model_of("iris"))
+    ReleaseStore(str(folder)).add(sound)
+    (folder / "dev/20991231T000000Z-aaaaaaaa.json").write_text("{")
+    assert run(["releases"]) == Exit.FAILED
+    told = capsys.readouterr()
+    assert sound.id in told.out
+    assert "20991231T000000Z-aaaaaaaa.json is not a release" in told.err
+
+
+def test_a_path_of_any_length_gives_a_message_that_can_be_read(project, capsys):
+    entry = {"name": "iris", "version": 1, "path": "x" * 100_000, "targets": ["aci"]}
+    (project.root / "models.yaml").write_text(json.dumps({"models": [entry]}))
+    assert run(["up"]) == Exit.USAGE
+    assert len(capsys.readouterr().err) < 20_000
