@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +13,7 @@ from cli.project import short_name
 from cli.samples import sample_file
 from cli.service import score
 from releases import Release, ReleasedModel, ReleaseError, ReleaseStore, release_location
+from storage.checkout import commit_of, who
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     from manifest import Manifest
     from releases import ImageRecord
 
-# What CI systems call who asked for a run: GitHub Actions, Azure Pipelines, GitLab.
-_WHO = ("GITHUB_ACTOR", "BUILD_REQUESTEDFOR", "GITLAB_USER_LOGIN")
 _LONGEST = 256 * 1024
 _SECONDS = 60.0
 _AT_ONCE = 8
@@ -145,7 +141,7 @@ def _release(
         time=time,
         commit=commit,
         modified=modified,
-        who=_who(),
+        who=who(),
         promoted_from=f"{promoted.stack}/{promoted.id}" if promoted else None,
         models=models,
     )
@@ -187,24 +183,3 @@ def _is_known(release: Release, latest: Release) -> bool:
         and (release.commit, release.modified, release.promoted_from)
         == (latest.commit, latest.modified, latest.promoted_from)
     )  # fmt: skip
-
-
-def commit_of(root: Path) -> tuple[str | None, bool]:
-    """Return the checkout's commit, and whether it has changes beside; (None, False) where it is no git checkout."""
-    try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
-        status = subprocess.run(
-            ["git", "status", "--porcelain", "--", "."], cwd=root, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None, False
-    return head.stdout.strip(), bool(status.stdout.strip())
-
-
-def _who() -> str:
-    named = next((os.environ[name] for name in _WHO if os.environ.get(name)), None)
-    try:
-        found = named or getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"
-    return "".join(character for character in found if character.isprintable())[:256]

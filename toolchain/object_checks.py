@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from toolchain.context import Context
     from toolchain.report import Step
 
-NAME = "Object checks"
+NAME = "Objects"
 DOWNLOAD_SECONDS = 900.0
 _EXTENSIONS = gobuild.Module("object-schemas", "sigs.k8s.io/gateway-api")
 # The file, and the Go module that has it: Kubernetes' kinds, as the cluster has them, and two that others define.

@@ -9,9 +9,9 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError
-from cli.release_log import commit_of
 from cli.supply_chain.base_image import base_digest
 from releases import Provenance
+from storage.checkout import commit_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
