@@ -26,7 +26,7 @@ kubernetes: setup ## Start a Kubernetes cluster on this machine, for tests and f
 
 edge: setup ## Show a device of IoT Edge on this machine: a sensor, a model, a filter (docs/edge-modules.md)
 	@$(PYTHON) -m toolchain edge
-	@trap 'exit 130' INT; trap '$(SLIPWAY) down --stack edge > .slipway/edge-down.log 2>&1 || cat .slipway/edge-down.log' EXIT; \
+	@export SLIPWAY_AZURE=stand-in; trap 'exit 130' INT; trap '$(SLIPWAY) down --stack edge > .slipway/edge-down.log 2>&1 || cat .slipway/edge-down.log' EXIT; \
 	set -e; $(SLIPWAY) up --stack edge > .slipway/edge-up.log 2>&1 || { cat .slipway/edge-up.log; exit 1; }; \
 	$(SLIPWAY) keys --device line-4 --stack edge 2> /dev/null | .venv/bin/python -m standins.edge_runtime \
 		--connection-string - --ca .slipway/azure/iot-hub/tls/ca.pem --show $(ARGS)

@@ -55,16 +55,15 @@ def ensure(context: Context, step: Step, program: Path, home: Path, network: Net
     else:
         path.append(context.root / STANDINS)
         lines.append(f"docker {version}: stand-in of this repository")
+    keep = bool(path)
     for name, aside in (("azure-native", ", nothing goes to Azure"), ("kubernetes", "")):
         version = locked(lock, f"pulumi-{name}")
-        if official(context, step, program, home, network, name, version, keep=bool(path)):
-            # The stand-in's script, if it is on PATH beside docker's, hands over to it.
-            lines.append(f"{name} {version}: official")
-            continue
-        if context.root / STANDINS not in path:
+        is_official = official(context, step, program, home, network, name, version, keep=keep)
+        lines.append(f"{name} {version}: {'official' if is_official else f'stand-in of this repository{aside}'}")
+        # azure-native's is there in any case, for SLIPWAY_AZURE=stand-in; else it hands over to the official one.
+        if context.root / STANDINS not in path and (not is_official or name == "azure-native"):
             # By itself: a stand-in on PATH goes before an installed plugin, and docker's is not wanted.
             path.append(context.root / STANDINS / name)
-        lines.append(f"{name} {version}: stand-in of this repository{aside}")
     return Taken(NAME, ", ".join(lines), path=tuple(path))
 
 

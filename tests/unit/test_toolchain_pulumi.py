@@ -3,6 +3,7 @@
 import hashlib
 import io
 import tarfile
+from types import SimpleNamespace
 
 import pytest
 
@@ -130,3 +131,22 @@ def test_an_interrupted_plugin_download_does_not_count(tmp_path):
     (tmp_path / "plugins" / "resource-docker-v5.2.0.partial").unlink()
     assert plugins.installed(tmp_path, "docker", "5.2.0")
     assert not plugins.installed(tmp_path, "docker", "5.1.0")
+
+
+@pytest.mark.parametrize(
+    ("downloaded", "on_path"),
+    [
+        # Azure's is there in any case: SLIPWAY_AZURE=stand-in asks for it, else it hands over to the official one.
+        ({"docker-build", "docker", "azure-native", "kubernetes"}, ["azure-native"]),
+        ({"docker-build", "docker", "azure-native"}, ["azure-native", "kubernetes"]),
+        ({"docker-build", "docker"}, ["azure-native", "kubernetes"]),
+        # Docker's lies in the folder of all of them.
+        ({"docker-build"}, [""]),
+    ],
+)
+def test_stand_ins_are_on_the_path_where_they_may_be_wanted(monkeypatch, tmp_path, downloaded, on_path):
+    monkeypatch.setattr(plugins, "official", lambda *arguments, **_: arguments[5] in downloaded)
+    monkeypatch.setattr(plugins, "locked", lambda *_: "1.0.0")
+    monkeypatch.setattr(gobuild, "built", lambda *_: None)
+    taken = plugins.ensure(SimpleNamespace(root=tmp_path), None, None, None, None)
+    assert list(taken.path) == [tmp_path / "standins/bin" / name for name in on_path]
