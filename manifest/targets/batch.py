@@ -123,7 +123,7 @@ class BatchTarget(Target):
     output: Place | None = Field(
         default=None,
         description="Where each job writes a folder of its own. A path is in the stack's container `outputs` or, "
-        "locally, in the project. Default: the model's name.",
+        "locally, in the project. Default: the model's name, on this machine .slipway/batch/NAME.",
     )
     tasks: Annotated[int, Ge(1), Le(100_000)] | None = Field(
         default=None, description="Into how many tasks a job is split. Default: by its size."
