@@ -120,6 +120,10 @@ class Project:
         del self._entries[name]
         self.write_manifest()
 
+    def remove_all_but(self, *names):
+        self._entries = {name: entry for name, entry in self._entries.items() if name in names}
+        self.write_manifest()
+
     def write_manifest(self):
         # JSON is YAML.
         (self.folder / "models.yaml").write_text(json.dumps({"models": list(self._entries.values())}, indent=2))

@@ -13,13 +13,22 @@ pytestmark = [pytest.mark.engine, pytest.mark.system]
 IMAGE, REMOTE, CONTAINER = "Image", "RemoteImage", "Container"
 
 
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory):
+    made = Project(tmp_path_factory.mktemp("convergence") / "checkout")
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def two(project):
-    """Two models, up."""
-    project.model("alpha")
-    project.model("beta")
-    project.run("up")
-    return project
+def two(deployed):
+    """Two models, up, whatever an earlier test has made of them."""
+    shutil.rmtree(deployed.folder / "models", ignore_errors=True)
+    for name in ("alpha", "beta"):
+        deployed.model(name)
+    deployed.remove_all_but("alpha", "beta")
+    deployed.run("up", "--", "--refresh")
+    return deployed
 
 
 def test_an_unchanged_manifest_is_zero_operations(two):

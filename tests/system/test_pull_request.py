@@ -6,13 +6,15 @@ GitHub's API is a stand-in over HTTP; git, the engine and the scripts that the w
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 
-from tests.system.checkout import ROOT
+from tests.system.checkout import ROOT, Project
 from tests.unit.github_standin import REPOSITORY, TOKEN, US, github
 
 pytestmark = [pytest.mark.engine, pytest.mark.system]
@@ -40,25 +42,40 @@ def _pipelines(project, *arguments, **environment):
     )
 
 
-@pytest.fixture
-def remote(project, tmp_path):
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory):
     """A deployed project, its commit on a bare remote's main."""
+    made = Project(tmp_path_factory.mktemp("pulls") / "checkout")
     for name in ("alpha", "beta", "delta"):
-        project.model(name)
-    (project.folder / ".gitignore").write_text(IGNORED)
-    bare = tmp_path / "remote.git"
+        made.model(name)
+    (made.folder / ".gitignore").write_text(IGNORED)
+    bare = made.folder.parent / "remote.git"
     subprocess.run(["git", "init", "-q", "--bare", str(bare)], check=True)
-    _git(project.folder, "init", "-q", "-b", "main")
-    _git(project.folder, "add", "-A")
-    _git(project.folder, "commit", "-qm", "first")
-    _git(project.folder, "remote", "add", "origin", str(bare))
-    _git(project.folder, "push", "-q", "origin", "main")
-    project.run("up")
-    return bare
+    _git(made.folder, "init", "-q", "-b", "main")
+    _git(made.folder, "add", "-A")
+    _git(made.folder, "commit", "-qm", "first")
+    _git(made.folder, "remote", "add", "origin", str(bare))
+    _git(made.folder, "push", "-q", "origin", "main")
+    made.run("up")
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def branch(project, remote):
+def project(deployed, request):
+    """The project as it was deployed, whatever an earlier test has made of it."""
+    entries, env = deepcopy(deployed._entries), dict(deployed.env)
+    _git(deployed.folder, "checkout", "-qf", "main")
+    shutil.rmtree(deployed.folder / "results", ignore_errors=True)
+    if getattr(request.node, "execution_count", 1) > 1:
+        # Once more, after a failure in the middle.
+        deployed.run("up", "--", "--refresh")
+    yield deployed
+    deployed._entries, deployed.env = entries, env
+
+
+@pytest.fixture
+def branch(project):
     """Commits what a function changes, pushes it, and checks it out from the remote as a job does."""
 
     def push(change, name="patch"):
@@ -212,7 +229,7 @@ def test_a_forks_result_is_marked_and_a_forged_one_is_refused(project, branch, t
     assert "<b>" not in body
 
 
-def test_drift_opens_an_issue_and_its_end_closes_it(project, remote):
+def test_drift_opens_an_issue_and_its_end_closes_it(project):
     environment = {
         "GITHUB_REPOSITORY": REPOSITORY,
         "GITHUB_TOKEN": TOKEN,
