@@ -180,16 +180,16 @@ def peak_of(folder, **options):
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
-def test_ten_times_the_input_takes_no_more_memory(tmp_path, name):
+def test_twenty_times_the_input_takes_no_more_memory(tmp_path, name):
     peaks = []
-    for times in (1, 10):
+    for times in (1, 20):
         folder = tmp_path / str(times)
         folder.mkdir()
         put_rows(folder, name, [{"x": n, "text": f"{n}" * 10} for n in range(40_000 * times)], group=5_000)
         peaks.append(peak_of(folder, part_bytes=500_000, block_bytes=100_000, keep="*"))
         assert json.loads((folder / "out/job/progress/0-of-1.json").read_text())["items"] == 40_000 * times
-    # The input grows by tens of megabytes.
-    assert peaks[1] < peaks[0] + 16 * 1024
+    # The input grows by more than 50 MiB; what an allocator keeps differs by some 20 between runs.
+    assert peaks[1] < peaks[0] + 32 * 1024
 
 
 def test_a_process_whose_parent_was_killed_before_it_could_follow_it_ends(tmp_path):
