@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import os
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolchain import apt, gobuild
 from toolchain.cache import read_json, write_atomically
 from toolchain.context import Taken
-from toolchain.daemon import Daemon
+from toolchain.daemon import Daemon, answers
 from toolchain.docker_engine import docker_folder
 from toolchain.process import capture, run
 from toolchain.registry import pulled, refuse_foreign
@@ -114,16 +113,6 @@ def socket_path(context: Context) -> Path:
     return context.cache.run / "buildkitd.sock"
 
 
-def _answers(path: Path) -> bool:
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(2)
-            connection.connect(str(path))
-    except OSError:
-        return False
-    return True
-
-
 def ensure(context: Context, step: Step, engine: Engine, network: Network) -> Taken:
     """Find or start the builder.
 
@@ -132,7 +121,7 @@ def ensure(context: Context, step: Step, engine: Engine, network: Network) -> Ta
     """
     env = (("BUILDX_CONFIG", str(store(context))),) if context.isolated else ()
     version = gobuild.BUILDKIT.version(context)
-    runs = process(context).pid is not None and _answers(socket_path(context)) and _is_current(context)
+    runs = process(context).pid is not None and answers(socket_path(context)) and _is_current(context)
     if runs and not context.official:
         _record_host(context)
         return Taken(NAME, f"{BUILDER}: BuildKit {version} on this host, running", env=env)
@@ -243,7 +232,7 @@ def _on_host(context: Context, step: Step, problem: str) -> None:
     write_atomically(_settings(context), _host_configuration(context))
     process(context).start(
         [str(tools / "buildkitd"), "--config", str(_settings(context))],
-        ready=lambda: _answers(path),
+        ready=lambda: answers(path),
         within=START_SECONDS,
         to_do="mend what the log says; BuildKit needs root, runc and overlay file systems.",
         env=context.system_environ,
@@ -278,5 +267,5 @@ def describe(context: Context) -> str:
     if not known:
         return "none"
     if known.get("Driver") == "remote":
-        return f"BuildKit on this host {'answers' if _answers(socket_path(context)) else 'does not answer'}"
+        return f"BuildKit on this host {'answers' if answers(socket_path(context)) else 'does not answer'}"
     return "BuildKit in the Docker engine"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -39,6 +40,17 @@ def start_time(pid: int, env: Mapping[str, str]) -> str | None:
     except (OSError, ValueError):
         return None
     return None if fields[0] == "Z" else fields[START_TIME_FIELD]
+
+
+def answers(path: Path) -> bool:
+    """Tell whether a service takes connections at a socket's path."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(2)
+            connection.connect(str(path))
+    except OSError:
+        return False
+    return True
 
 
 class Daemon:

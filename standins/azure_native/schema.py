@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from standins.azure_native import VERSION
+from toolchain.cache import cache_home
 
 # The form of what is kept: raised when what is read changes.
 _FORM = 1
@@ -69,7 +70,7 @@ def schema_of(token: str) -> Schema:
     Returns:
         Its schema; kept in a file after the first time, since importing the SDK takes longer than all the rest.
     """
-    kept = _cache() / "schemas" / f"azure-native-{_stamp()}" / f"{token.replace(':', '.')}.json"
+    kept = cache_home(os.environ) / "schemas" / f"azure-native-{_stamp()}" / f"{token.replace(':', '.')}.json"
     with contextlib.suppress(OSError, ValueError, TypeError):
         return Schema(**json.loads(kept.read_text(encoding="utf-8")))
     schema = read_sdk(token)
@@ -87,15 +88,6 @@ def _stamp() -> str:
     found = importlib.util.find_spec("pulumi_azure_native")
     folder = str(found.submodule_search_locations[0]) if found and found.submodule_search_locations else ""
     return hashlib.sha256(f"{_FORM}|{VERSION}|{folder}".encode()).hexdigest()[:12]
-
-
-def _cache() -> Path:
-    if own := os.environ.get("SLIPWAY_CACHE"):
-        return Path(own)
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "slipway"
-    home = Path.home()
-    return home / "Library/Caches/slipway" if sys.platform == "darwin" else home / ".cache/slipway"
 
 
 def read_sdk(token: str) -> Schema:

@@ -10,13 +10,13 @@ import hashlib
 import importlib.util
 import json
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provider.values import UNKNOWN
 from standins.typed_values import check_members, mismatch
+from toolchain.cache import cache_home
 
 if TYPE_CHECKING:
     from provider.resource import Failure
@@ -61,16 +61,7 @@ def _kept() -> Path:
             stat = (folder / name).stat()
             stamp.append(f"{stat.st_size}:{stat.st_mtime_ns}")
     digest = hashlib.sha256("|".join(stamp).encode()).hexdigest()[:16]
-    return _cache() / "schemas" / f"docker-{digest}.json"
-
-
-def _cache() -> Path:
-    if own := os.environ.get("SLIPWAY_CACHE"):
-        return Path(own)
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "slipway"
-    home = Path.home()
-    return home / "Library/Caches/slipway" if sys.platform == "darwin" else home / ".cache/slipway"
+    return cache_home(os.environ) / "schemas" / f"docker-{digest}.json"
 
 
 def read_sdk() -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import socket
 import tempfile
 import time
 from functools import partial
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from toolchain import gobuild
 from toolchain.cache import read_json, write_atomically, write_json
 from toolchain.context import Taken
-from toolchain.daemon import Daemon
+from toolchain.daemon import Daemon, answers
 from toolchain.kubernetes import certificates, host, settings
 from toolchain.kubernetes.layout import NODES, SERVER, Layout, folder, kubeconfig, layout_of
 from toolchain.kubernetes.objects import objects
@@ -168,7 +167,7 @@ def _start(layout: Layout, stopped: list[Part]) -> None:
     # The others wait for what they need by themselves.
     awaited: dict[str, Callable[[], bool]] = {"apiserver": lambda: _api(layout, "/readyz") is not None}
     for node in NODES:
-        awaited[f"containerd-{node.name}"] = partial(_answers, layout.socket(node))
+        awaited[f"containerd-{node.name}"] = partial(answers, layout.socket(node))
     for part in stopped:
         _daemon(context, part).start(
             list(part.command),
@@ -179,16 +178,6 @@ def _start(layout: Layout, stopped: list[Part]) -> None:
         )
         if part.name == "apiserver":
             _apply(layout)
-
-
-def _answers(path: Path) -> bool:
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(2)
-            connection.connect(str(path))
-    except OSError:
-        return False
-    return True
 
 
 def _apply(layout: Layout) -> None:
