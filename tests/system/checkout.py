@@ -16,6 +16,7 @@ import docker
 import httpx
 
 ROOT = Path(__file__).parents[2]
+SLIPWAY = ROOT / ".venv/bin/slipway"
 PROGRAM = (
     "__main__.py",
     "Pulumi.yaml",
@@ -133,14 +134,18 @@ class Project:
 
     def command(self, *arguments):
         name, *rest = arguments
-        return [str(ROOT / ".venv/bin/slipway"), name, "--stack", self.stack, *rest]
+        return [str(SLIPWAY), name, "--stack", self.stack, *rest]
 
     def run(self, *arguments, check=True, timeout=600):
         """Run the slipway command in this checkout; `up` that has to work without a preview, a third of its time."""
         if arguments[0] == "up" and check:
             arguments = (*arguments, *([] if "--" in arguments else ["--"]), "--skip-preview")
+        return self.slipway(*self.command(*arguments)[1:], check=check, timeout=timeout)
+
+    def slipway(self, *arguments, check=True, timeout=600):
+        """Run the slipway command in this checkout just so, on any stack."""
         done = subprocess.run(
-            self.command(*arguments),
+            [str(SLIPWAY), *arguments],
             cwd=self.folder,
             env=self.env,
             capture_output=True,

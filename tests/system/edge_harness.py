@@ -19,6 +19,8 @@ from toolchain.report import Report
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 180.0
+IN = 'FROM /messages/modules/sensor/outputs/readings INTO BrokeredEndpoint("/modules/scorer/inputs/input")'
+OUT = "FROM /messages/modules/scorer/outputs/* INTO $upstream"
 SCRIPT = """
 import json
 

@@ -5,20 +5,19 @@ import shutil
 import subprocess
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.system.checkout import free_port
+from toolchain.cache import cache_home
 from toolchain.registry import configuration
 
 _PATIENCE = 120
 
 
 def _program():
-    cache = Path(os.environ.get("SLIPWAY_CACHE") or Path.home() / ".cache/slipway")
-    found = sorted(cache.glob("tools/registry-*/registry"))
+    found = sorted(cache_home(os.environ).glob("tools/registry-*/registry"))
     return str(found[-1]) if found else shutil.which("docker-registry")
 
 

@@ -20,19 +20,6 @@ pytestmark = pytest.mark.system
 LAYOUT = {"part_bytes": 3000, "block_bytes": 1024, "mini_batch_size": 50, "keep": "x"}
 
 
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory):
-    with azurite.storage(tmp_path_factory.mktemp("azurite")) as running:
-        yield running
-
-
-@pytest.fixture
-def proxy(storage):
-    made = azurite.Proxy(storage.ports["blob"])
-    yield made
-    made.close()
-
-
 class Account:
     """A container of the test: the test sees it directly, jobs through the proxy."""
 

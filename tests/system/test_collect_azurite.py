@@ -15,7 +15,6 @@ import pytest
 from scoring.collect.compact import compact
 from scoring.collect.read import read
 from scoring.storage import open_store
-from tests.system import azurite
 from tests.unit.collect_harness import collecting, data_of, record, until
 
 pytestmark = pytest.mark.system
@@ -24,19 +23,6 @@ HOUR = "iris/1/request/2025/03/01/10"
 LATER = 1_800_000_000.0
 MEBIBYTE = 1024 * 1024
 PATIENCE = 60.0
-
-
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory):
-    with azurite.storage(tmp_path_factory.mktemp("azurite")) as running:
-        yield running
-
-
-@pytest.fixture
-def proxy(storage):
-    made = azurite.Proxy(storage.ports["blob"])
-    yield made
-    made.close()
 
 
 @pytest.fixture

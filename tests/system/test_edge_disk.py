@@ -1,7 +1,6 @@
 """The edge module on a disk that takes nothing for a while: it waits, loses nothing, and goes on by itself."""
 
 import contextlib
-import random
 import resource
 import sys
 from pathlib import Path
@@ -10,38 +9,17 @@ import httpx
 import pytest
 
 from tests.system import edge_harness
-from tests.system.edge_harness import Device, until
+from tests.system.edge_harness import until
 
 pytestmark = [
     pytest.mark.system,
     pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the files of a process that runs"),
 ]
-IN = 'FROM /messages/modules/sensor/outputs/readings INTO BrokeredEndpoint("/modules/scorer/inputs/input")'
-OUT = "FROM /messages/modules/scorer/outputs/* INTO $upstream"
 # It works on a reading until the test lets it go on.
 SLOW = edge_harness.SCRIPT.replace(
     "return reading",
     "import os, time\n    while not os.path.exists('go'): time.sleep(0.02)\n    return reading",
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _mosquitto():
-    edge_harness.install()
-
-
-@pytest.fixture
-def device(tmp_path):
-    made = Device(tmp_path, ["sensor", "scorer"], {"in": IN, "out": OUT}, net=random.randrange(64, 192))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def sensor(device):
-    made = device.sensor()
-    yield made
-    made.close()
 
 
 @pytest.fixture

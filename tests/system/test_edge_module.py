@@ -9,23 +9,9 @@ import httpx
 import pytest
 
 from tests.system import edge_harness
-from tests.system.edge_harness import Device, until
+from tests.system.edge_harness import IN, OUT, Device, until
 
 pytestmark = pytest.mark.system
-IN = 'FROM /messages/modules/sensor/outputs/readings INTO BrokeredEndpoint("/modules/scorer/inputs/input")'
-OUT = "FROM /messages/modules/scorer/outputs/* INTO $upstream"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _mosquitto():
-    edge_harness.install()
-
-
-@pytest.fixture
-def device(tmp_path):
-    made = Device(tmp_path, ["sensor", "scorer"], {"in": IN, "out": OUT}, net=random.randrange(64, 192))
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -33,13 +19,6 @@ def scorer(device):
     made = device.module().start()
     yield made
     made.kill()
-
-
-@pytest.fixture
-def sensor(device):
-    made = device.sensor()
-    yield made
-    made.close()
 
 
 def numbers(device, output=None):

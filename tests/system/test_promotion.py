@@ -20,22 +20,7 @@ OFFSET = 7
 @pytest.fixture
 def slipway(project):
     """Runs any slipway command in the checkout; `check=False` lets it fail."""
-
-    def run(*arguments, check=True):
-        done = subprocess.run(
-            [str(ROOT / ".venv/bin/slipway"), *arguments],
-            cwd=project.folder,
-            env=project.env,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        if check and done.returncode:
-            raise AssertionError(f"slipway {arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
-        return done
-
-    return run
+    return project.slipway
 
 
 @pytest.fixture

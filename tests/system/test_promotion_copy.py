@@ -1,7 +1,5 @@
 """Copying images by digest between two real registries, with images of a few bytes."""
 
-import hashlib
-import json
 import os
 import uuid
 
@@ -9,21 +7,11 @@ import httpx
 import pytest
 
 from cli.errors import CliError
-from cli.image_copy import ImageCopier, image_size
+from cli.image_copy import image_size
 from cli.image_registry import Registry, RegistryError
-from tests.system.second_registry import second_registry
+from tests.system.small_images import INDEX, MANIFEST, SOURCE, digest_of, pushing
 
 pytestmark = pytest.mark.system
-
-SOURCE = os.environ.get("SLIPWAY_REGISTRY") or "localhost:5050"
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-INDEX = "application/vnd.oci.image.index.v1+json"
-
-
-@pytest.fixture(scope="module")
-def target(tmp_path_factory):
-    with second_registry(tmp_path_factory.mktemp("second") / "registry") as address:
-        yield address
 
 
 @pytest.fixture
@@ -31,35 +19,14 @@ def name():
     return f"copy-test-{uuid.uuid4().hex[:8]}/models/iris"
 
 
-@pytest.fixture
-def copier():
-    made = ImageCopier()
-    yield made
-    made.close()
-
-
-def _digest(content):
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
 def _push(name, layers, registry=SOURCE):
     """Push an image with an index around it, as builders with attestations make them; return its digest."""
-    with httpx.Client(base_url=f"http://{registry}", trust_env=False, timeout=60) as client:
-
-        def blob(content):
-            upload = client.post(f"/v2/{name}/blobs/uploads/").raise_for_status().headers["Location"]
-            client.put(httpx.URL(upload).copy_merge_params({"digest": _digest(content)}), content=content)
-            return {"mediaType": "application/octet-stream", "digest": _digest(content), "size": len(content)}
-
-        def manifest(kind, value):
-            content = json.dumps({"schemaVersion": 2, "mediaType": kind, **value}).encode()
-            path = f"/v2/{name}/manifests/{_digest(content)}"
-            client.put(path, content=content, headers={"Content-Type": kind}).raise_for_status()
-            return {"mediaType": kind, "digest": _digest(content), "size": len(content)}
-
-        image = manifest(MANIFEST, {"config": blob(b"{}"), "layers": [blob(layer) for layer in layers]})
-        attestation = manifest(MANIFEST, {"config": blob(b'{"a":1}'), "layers": [blob(b"provenance")]})
-        return manifest(INDEX, {"manifests": [image, attestation]})["digest"]
+    with pushing(registry, name) as push:
+        layers = [push.blob(layer) for layer in layers]
+        image = push.manifest(MANIFEST, {"config": push.blob(b"{}"), "layers": layers})
+        provenance = {"config": push.blob(b'{"a":1}'), "layers": [push.blob(b"provenance")]}
+        attestation = push.manifest(MANIFEST, provenance)
+        return push.manifest(INDEX, {"manifests": [image, attestation]})["digest"]
 
 
 def _get(registry, name, digest):
@@ -74,7 +41,7 @@ def test_an_image_arrives_whole_under_the_same_digest_and_a_second_copy_sends_no
     assert sent == sum(map(len, layers)) + len(b"{}") + len(b'{"a":1}') + len(b"provenance")
     assert _get(target, name, digest).content == _get(SOURCE, name, digest).content
     for layer in layers:
-        there = httpx.get(f"http://{target}/v2/{name}/blobs/{_digest(layer)}", trust_env=False, timeout=60)
+        there = httpx.get(f"http://{target}/v2/{name}/blobs/{digest_of(layer)}", trust_env=False, timeout=60)
         assert there.content == layer
     assert copier.copy(f"{SOURCE}/{name}@{digest}", f"{target}/{name}@{digest}") == 0
 

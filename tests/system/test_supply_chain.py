@@ -2,14 +2,12 @@
 
 import json
 import os
-import subprocess
 
 import httpx
 import pytest
 import yaml
 
 from cli.supply_chain.tools import Tools
-from tests.system.checkout import ROOT
 from tests.system.second_registry import second_registry
 from toolchain.supply_chain import COSIGN
 
@@ -81,18 +79,7 @@ class Stacks:
         self.project.env["PATH"] = f"{program.parent}{os.pathsep}{self.project.env['PATH']}"
 
     def run(self, *arguments, check=True):
-        done = subprocess.run(
-            [str(ROOT / ".venv/bin/slipway"), *arguments],
-            cwd=self.project.folder,
-            env=self.project.env,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        if check and done.returncode:
-            raise AssertionError(f"slipway {arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
-        return done
+        return self.project.slipway(*arguments, check=check)
 
     def released(self, stack):
         """The models of a stack's latest release, by name."""

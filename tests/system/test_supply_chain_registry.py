@@ -1,28 +1,15 @@
 """What lies beside an image in a registry: signatures go along with it, and its base is known by its layers."""
 
-import hashlib
-import json
-import os
 import uuid
 
 import httpx
 import pytest
 
-from cli.image_copy import ImageCopier, has_signature
+from cli.image_copy import has_signature
 from cli.supply_chain.base_image import base_digest
-from tests.system.second_registry import second_registry
+from tests.system.small_images import INDEX, MANIFEST, SOURCE, pushing
 
 pytestmark = pytest.mark.system
-
-SOURCE = os.environ.get("SLIPWAY_REGISTRY") or "localhost:5050"
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-INDEX = "application/vnd.oci.image.index.v1+json"
-
-
-@pytest.fixture(scope="module")
-def target(tmp_path_factory):
-    with second_registry(tmp_path_factory.mktemp("second") / "registry") as address:
-        yield address
 
 
 @pytest.fixture
@@ -30,35 +17,11 @@ def name():
     return f"supply-test-{uuid.uuid4().hex[:8]}/models/iris"
 
 
-@pytest.fixture
-def copier():
-    made = ImageCopier()
-    yield made
-    made.close()
-
-
-def _digest(content):
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
 def _push(registry, name, *layers, tag=None, annotations=None):
     """Push an image, or what cosign makes of signatures; return its digest."""
-    with httpx.Client(base_url=f"http://{registry}", trust_env=False, timeout=60) as client:
-
-        def blob(content):
-            place = client.post(f"/v2/{name}/blobs/uploads/").raise_for_status().headers["Location"]
-            client.put(httpx.URL(place).copy_merge_params({"digest": _digest(content)}), content=content)
-            return {"mediaType": "application/octet-stream", "digest": _digest(content), "size": len(content)}
-
-        listed = [blob(layer) | ({"annotations": annotations} if annotations else {}) for layer in layers]
-        return _put(client, name, {"config": blob(b"{}"), "layers": listed}, MANIFEST, tag)
-
-
-def _put(client, name, value, kind, tag=None):
-    content = json.dumps({"schemaVersion": 2, "mediaType": kind, **value}).encode()
-    path = f"/v2/{name}/manifests/{tag or _digest(content)}"
-    client.put(path, content=content, headers={"Content-Type": kind}).raise_for_status()
-    return _digest(content)
+    with pushing(registry, name) as push:
+        listed = [push.blob(layer) | ({"annotations": annotations} if annotations else {}) for layer in layers]
+        return push.manifest(MANIFEST, {"config": push.blob(b"{}"), "layers": listed}, tag)["digest"]
 
 
 def _sign(registry, name, digest, *payloads):
@@ -118,11 +81,11 @@ def test_a_base_images_digest_is_told_while_its_tag_names_what_the_environment_b
 def test_a_base_image_for_several_platforms_is_known_by_the_digest_that_all_of_them_have(name):
     base, environment = f"{name.partition('/')[0]}/base", name.replace("models/iris", "environments")
     children = [_push(SOURCE, base, b"arm"), _push(SOURCE, base, b"amd")]
-    with httpx.Client(base_url=f"http://{SOURCE}", trust_env=False, timeout=60) as client:
+    with pushing(SOURCE, base) as push:
         listed = [
             {"mediaType": MANIFEST, "digest": one, "size": 1, "platform": {"os": "linux", "architecture": kind}}
             for one, kind in zip(children, ("arm64", "amd64"), strict=True)
         ]
-        index = _put(client, base, {"manifests": listed}, INDEX, tag="latest")
+        index = push.manifest(INDEX, {"manifests": listed}, tag="latest")["digest"]
     built = f"{SOURCE}/{environment}@{_push(SOURCE, environment, b'amd', b'packages')}"
     assert base_digest(f"{SOURCE}/{base}", built) == index

@@ -58,6 +58,17 @@ def service(answer, status=200, *, held=False, keys=()):
         server.server_close()
 
 
+def write_iris(root, manifest):
+    """Write a manifest and the folder of its model iris; return the folder."""
+    model = root / "models" / "iris"
+    model.mkdir(parents=True)
+    (model / "score.py").write_text("def init(): pass\ndef run(data): return data\n")
+    (model / "weights.bin").write_bytes(b"1")
+    (model / "sample.json").write_text('{"data": [1]}')
+    (root / "models.yaml").write_text(manifest)
+    return model
+
+
 class FakePulumi:
     """A project with the stack dev, and in its set-up a script in Pulumi's place."""
 

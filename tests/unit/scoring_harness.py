@@ -20,6 +20,23 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 120
+# A script whose functions wait until a file of their name is in the folder of the variable GATES.
+GATED = """
+    import os, pathlib, time
+
+    def wait_for(name):
+        gate = pathlib.Path(os.environ["GATES"], name)
+        gate.with_suffix(".entered").touch()
+        while not gate.exists():
+            time.sleep(0.01)
+
+    def init():
+        wait_for("init")
+
+    def run(data):
+        wait_for("run")
+        return data
+    """
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:

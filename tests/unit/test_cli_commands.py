@@ -7,7 +7,7 @@ import pytest
 
 from cli.errors import Exit
 from cli.main import run
-from tests.unit.cli_harness import FakePulumi, service
+from tests.unit.cli_harness import FakePulumi, service, write_iris
 
 MANIFEST = """models:
   - name: iris
@@ -20,12 +20,7 @@ MANIFEST = """models:
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    model = tmp_path / "models" / "iris"
-    model.mkdir(parents=True)
-    (model / "score.py").write_text("def init(): pass\ndef run(data): return data\n")
-    (model / "weights.bin").write_bytes(b"1")
-    (model / "sample.json").write_text('{"data": [1]}')
-    (tmp_path / "models.yaml").write_text(MANIFEST)
+    model = write_iris(tmp_path, MANIFEST)
     # Nowhere near the project's root, and without a Docker engine.
     monkeypatch.chdir(model)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-docker.sock")

@@ -8,7 +8,7 @@ import pytest
 
 from cli.errors import Exit
 from cli.main import run
-from tests.unit.cli_harness import FakePulumi
+from tests.unit.cli_harness import FakePulumi, write_iris
 from tests.unit.iot_hub_harness import EDGE, configuration, content, served
 
 MANIFEST = """models:
@@ -33,12 +33,7 @@ def hub(tmp_path, monkeypatch):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch, hub):
-    model = tmp_path / "models" / "iris"
-    model.mkdir(parents=True)
-    (model / "score.py").write_text("def init(): pass\ndef run(data): return data\n")
-    (model / "weights.bin").write_bytes(b"1")
-    (model / "sample.json").write_text('{"data": [1]}')
-    (tmp_path / "models.yaml").write_text(MANIFEST)
+    write_iris(tmp_path, MANIFEST)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-docker.sock")
     made = FakePulumi(tmp_path)

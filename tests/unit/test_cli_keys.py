@@ -15,7 +15,7 @@ from cli.pulumi import Pulumi
 from cli.release_log import record_release
 from cli.service import score
 from cli.wanted import checked_manifest, repository_of
-from tests.unit.cli_harness import FakePulumi, service
+from tests.unit.cli_harness import FakePulumi, service, write_iris
 
 PRIMARY, SECONDARY = "p" * 64, "s" * 64
 MANIFEST = """models:
@@ -32,12 +32,7 @@ IMAGE = "made.azurecr.io/shop/models/iris@sha256:" + 64 * "a"
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    model = tmp_path / "models" / "iris"
-    model.mkdir(parents=True)
-    (model / "score.py").write_text("def init(): pass\ndef run(data): return data\n")
-    (model / "weights.bin").write_bytes(b"1")
-    (model / "sample.json").write_text('{"data": [1]}')
-    (tmp_path / "models.yaml").write_text(MANIFEST)
+    write_iris(tmp_path, MANIFEST)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-docker.sock")
     made = FakePulumi(tmp_path)

@@ -7,25 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.unit.scoring_harness import PATIENCE_SECONDS, Server, in_background, serving, until
+from tests.unit.scoring_harness import GATED, PATIENCE_SECONDS, Server, in_background, serving, until
 from tests.unit.server_harness import refuses
-
-GATED = """
-    import os, pathlib, time
-
-    def wait_for(name):
-        gate = pathlib.Path(os.environ["GATES"], name)
-        gate.with_suffix(".entered").touch()
-        while not gate.exists():
-            time.sleep(0.01)
-
-    def init():
-        wait_for("init")
-
-    def run(data):
-        wait_for("run")
-        return data
-    """
 
 
 def test_sigterm_finishes_accepted_requests_and_refuses_new_ones(tmp_path):

@@ -8,29 +8,13 @@ import sys
 
 import pytest
 
-from tests.unit.scoring_harness import ROOT, environment, run, serving, until, write
+from tests.unit.scoring_harness import GATED, ROOT, environment, run, serving, until, write
 
 TRIVIAL = """
     def init():
         pass
 
     def run(data):
-        return data
-    """
-GATED = """
-    import os, pathlib, time
-
-    def wait_for(name):
-        gate = pathlib.Path(os.environ["GATES"], name)
-        gate.with_suffix(".entered").touch()
-        while not gate.exists():
-            time.sleep(0.01)
-
-    def init():
-        wait_for("init")
-
-    def run(data):
-        wait_for("run")
         return data
     """
 
