@@ -14,10 +14,12 @@ import socket
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from azure.iot.device import IoTHubModuleClient, MethodResponse
 from azure.iot.device import Message as HubMessage
+from azure.iot.device.iothub.pipeline import constant as feature
 
 from scoring.edge.messages import CORRELATION_ID, MESSAGE_ID, from_topic
 from scoring.edge.store import OUTPUTS, StoreError
@@ -32,6 +34,8 @@ _WINDOW = 32
 # A hub that is there acknowledges sooner; what it does not is sent once more.
 _ACKNOWLEDGE_SECONDS = 30.0
 _KEEP_ALIVE_SECONDS = 20
+# All that a module listens to, and answers to what it asks of its twin.
+_FEATURES = (feature.INPUT_MSG, feature.METHODS, feature.TWIN, feature.TWIN_PATCHES)
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.25, 10.0
 _IDLE_SECONDS = 1.0
 # Of an errand, each after twice the wait: 8 seconds, where callers of methods wait for 30.
@@ -85,6 +89,8 @@ class Link:
         self.owes_report = False
         # Of what the hub has acknowledged, the numbers that the store still has.
         self._acknowledged: list[int] = []
+        # What was asked over one connection is not answered over another.
+        self._connections = 0
 
     def start(self) -> None:
         """Connect, and go on trying."""
@@ -101,7 +107,9 @@ class Link:
         def owe() -> None:
             self.owes_report = True
 
-        self._errands.put(_Errand(lambda: self._client.patch_twin_reported_properties(properties), owe))
+        self._errands.put(
+            _Errand(lambda: self._ask(partial(_pipeline(self._client).patch_twin_reported_properties, properties)), owe)
+        )
 
     def stop(self, seconds: float) -> None:
         """Send and tell what waits while the hub takes it, for so long; then leave the hub. Blocks.
@@ -171,6 +179,7 @@ class Link:
             self.error = text
             return False
         self.error = ""
+        self._connections += 1
         self.is_connected = True
         _log.info("connected to the hub")
         self._put_synchronize()
@@ -232,7 +241,7 @@ class Link:
         done = _Done(len(waiting))
         for one in waiting:
             _pipeline(self._client).send_output_message(_to_hub(one), callback=done.callback(one.number))
-        done.wait(_ACKNOWLEDGE_SECONDS, self._stops)
+        done.wait(_ACKNOWLEDGE_SECONDS, self._stops.is_set)
         acknowledged = done.acknowledged()
         self.sent += len(acknowledged)
         self._acknowledged += acknowledged
@@ -281,24 +290,50 @@ class Link:
     def _synchronize(self) -> None:
         """Subscribe to all there is, and fetch the twin: the hub may have forgotten, and the twin may have changed."""
         client, pipeline = self._client, _pipeline(self._client)
-        known = [name for name, is_enabled in pipeline.feature_enabled.items() if is_enabled]
-        done = _Done(len(known))
-        for name in known:
-            pipeline.enable_feature(name, callback=done.callback(0))
-        done.wait(_ACKNOWLEDGE_SECONDS, self._stops)
-        if done.error is not None:
-            raise done.error
-        # These subscribe to what is not known yet: all of it, or what an attempt that failed has left out.
-        # `received` has the inputs.
+        for name in _FEATURES:
+            self._ask(partial(pipeline.enable_feature, name))
+        # They find that all is subscribed to, and do not ask by themselves. `received` has the inputs.
         client.on_message_received = _nothing
         client.on_twin_desired_properties_patch_received = lambda patch: self._on_twin(patch, False)
         client.on_method_request_received = self._answer_method
-        self._on_twin(client.get_twin()["desired"], True)
+        self._on_twin(self._ask(pipeline.get_twin)["desired"], True)
+
+    def _ask(self, begin: Callable[..., None]) -> Any:
+        """Ask something of the hub, or tell it something, and wait for the answer.
+
+        The client's own methods wait for ever where the connection breaks between the question and the answer.
+
+        Args:
+            begin: One of the pipeline's methods; it is given what to call with the answer.
+
+        Returns:
+            The twin, where it was asked for.
+
+        Raises:
+            ConnectionError: The connection was lost meanwhile.
+            TimeoutError: The hub did not answer.
+            Exception: What the client makes of a refusal.
+        """
+        done, connection = _Done(1), self._connections
+        begin(callback=done.callback(0))
+        done.wait(_ACKNOWLEDGE_SECONDS, lambda: self._stops.is_set() or not self._holds(connection))
+        if done.error is not None:
+            raise done.error
+        if done.acknowledged():
+            return done.twin
+        if not self._holds(connection):
+            raise ConnectionError("the connection was lost before the hub answered")
+        raise TimeoutError(f"no answer within {_ACKNOWLEDGE_SECONDS:g} s")
+
+    def _holds(self, connection: int) -> bool:
+        return self.is_connected and self._connections == connection
 
     def _answer_method(self, request: Any) -> None:
         def answer(status: int, payload: Any) -> None:
             response = MethodResponse.create_from_method_request(request, status, payload)
-            self._errands.put(_Errand(lambda: self._client.send_method_response(response)))
+            self._errands.put(
+                _Errand(lambda: self._ask(partial(_pipeline(self._client).send_method_response, response)))
+            )
 
         self._on_method(request.name, request.payload, answer)
 
@@ -329,15 +364,17 @@ class _Done:
         self._lock = threading.Lock()
         self._all = threading.Event()
         self.error: BaseException | None = None
+        self.twin: Any = None
         if not count:
             self._all.set()
 
     def callback(self, number: int) -> Callable[..., None]:
-        def done(error: BaseException | None = None, **_: Any) -> None:
+        def done(error: BaseException | None = None, twin: Any = None) -> None:
             with self._lock:
                 self._left -= 1
                 if error is None:
                     self._acknowledged.append(number)
+                    self.twin = twin
                 else:
                     self.error = error
                 if self._left == 0:
@@ -349,9 +386,9 @@ class _Done:
         with self._lock:
             return list(self._acknowledged)
 
-    def wait(self, seconds: float, stops: threading.Event) -> None:
+    def wait(self, seconds: float, is_over: Callable[[], bool]) -> None:
         until = time.monotonic() + seconds
-        while not self._all.wait(0.2) and time.monotonic() < until and not stops.is_set():
+        while not self._all.wait(0.2) and time.monotonic() < until and not is_over():
             pass
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -195,6 +196,16 @@ class Project:
             one.labels["io.slipway.model"]: one
             for one in self.docker.containers.list(all=True, filters=filters, ignore_removed=True)
         }
+
+    def images(self):
+        """The models whose images the engine has under this project's names: another project may have the same ones."""
+        found = set()
+        for image in self.docker.api.images():
+            for name in [*(image["RepoTags"] or []), *(image["RepoDigests"] or [])]:
+                _, is_ours, path = name.partition(f"/{self.stack}/models/")
+                if is_ours:
+                    found.add(re.split("[:@]", path)[0])
+        return found
 
     def wait_for(self, condition, seconds=120):
         """Wait until a condition holds; what it raises while it does not is part of the message."""

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from azure.iot.device.exceptions import ServiceError
+from azure.iot.device.iothub.pipeline import constant as feature
 
 from scoring.edge import link as edge_link
 from scoring.edge.link import Link
@@ -11,33 +12,39 @@ from scoring.edge.store import Message, Rank, Store
 from tests.unit.scoring_harness import in_background, until
 
 
-def _handler(feature):
-    """As azure-iot-device's: what is set stays set, also where it cannot be subscribed to."""
+def _handler(name):
+    """As azure-iot-device's: what is set stays set, and what is not subscribed to is asked for, without end."""
 
     def subscribe(client, handler):
-        client.handlers[feature] = handler
-        if handler is not None and not client.features[feature]:
-            client.subscribe(feature)
+        assert client.features[name], f"the client waits for {name} by itself"
+        client.handlers[name] = handler
 
-    return property(lambda client: client.handlers.get(feature), subscribe)
+    return property(lambda client: client.handlers.get(name), subscribe)
 
 
 class Client:
     """Takes what is sent, and acknowledges it at once."""
 
-    on_message_received = _handler("inputs")
-    on_twin_desired_properties_patch_received = _handler("patches")
-    on_method_request_received = _handler("methods")
+    on_message_received = _handler(feature.INPUT_MSG)
+    on_twin_desired_properties_patch_received = _handler(feature.TWIN_PATCHES)
+    on_method_request_received = _handler(feature.METHODS)
 
     def __init__(self):
         self.sent = []
-        self.features = dict.fromkeys(("inputs", "patches", "methods"), False)
+        self.features = dict.fromkeys((feature.INPUT_MSG, feature.METHODS, feature.TWIN, feature.TWIN_PATCHES), False)
         self.handlers = {}
         self.subscribed = []
         self.fails_at = 0
         self.refuses_twin = 0
+        # What the hub never answers.
+        self.is_silent = False
+        self.asked = 0
         self._mqtt_pipeline = SimpleNamespace(
-            send_output_message=self._send, feature_enabled=self.features, enable_feature=self.subscribe
+            send_output_message=self._send,
+            enable_feature=self.subscribe,
+            get_twin=self.get_twin,
+            patch_twin_reported_properties=self.patch_twin_reported_properties,
+            send_method_response=self.send_method_response,
         )
         self.told = []
         self.tries = 0
@@ -47,28 +54,39 @@ class Client:
         self.sent.append(message.message_id)
         callback()
 
-    def subscribe(self, feature, callback=lambda: None):
+    def subscribe(self, name, callback):
         if len(self.subscribed) + 1 == self.fails_at:
             self.fails_at = 0
-            raise ConnectionError("cut")
-        self.subscribed.append(feature)
-        self.features[feature] = True
-        callback()
+            callback(error=ConnectionError("cut"))
+            return
+        self.subscribed.append(name)
+        self.features[name] = True
+        callback(error=None)
 
-    def get_twin(self):
+    def get_twin(self, callback):
+        self.asked += 1
+        if self.is_silent:
+            return
         if self.refuses_twin:
             self.refuses_twin -= 1
-            raise ServiceError("twin operation returned status 429")
-        return {"desired": {"$version": 3}}
+            callback(error=ServiceError("twin operation returned status 429"), twin=None)
+        else:
+            callback(twin={"desired": {"$version": 3}})
 
-    def patch_twin_reported_properties(self, properties):
+    def patch_twin_reported_properties(self, properties, callback):
         self.tries += 1
         if properties == self.refuses:
-            raise ServiceError("twin operation returned status 400")
-        self.told.append(properties)
+            callback(error=ServiceError("twin operation returned status 400"))
+        else:
+            self.told.append(properties)
+            callback(error=None)
 
-    def send_method_response(self, response):
+    def send_method_response(self, response, callback):
         self.told.append((response.status, response.payload))
+        callback(error=None)
+
+    def connect(self):
+        pass
 
     def shutdown(self):
         pass
@@ -175,5 +193,35 @@ def test_a_subscription_that_failed_is_made_with_the_next_connection(link):
         link._synchronize()
     assert not given
     link._synchronize()
-    assert sorted(client.subscribed) == ["inputs", "inputs", "methods", "patches"]
+    assert client.subscribed[1:] == list(client.features)
     assert given == [{"$version": 3}]
+
+
+def test_a_question_that_a_lost_connection_leaves_without_an_answer_is_asked_over_the_next(link, monkeypatch):
+    monkeypatch.setattr(edge_link, "_send_at_once", lambda _client: None)
+    given = []
+    link._on_twin = lambda desired, _whole: given.append(desired)
+    client = link._client
+    client.is_silent = True
+    link.start()
+    link._put_synchronize()
+    until(lambda: client.asked, "the twin is asked for")
+    client.is_silent = False
+    # As fast as a broker that is there again at once: nobody has seen that it was away.
+    link._connection_changed(SimpleNamespace(connected=False))
+    until(lambda: given, "the twin is there")
+    link.report({"state": "ready"})
+    until(lambda: client.told, "what is behind it is told")
+
+
+def test_a_question_that_the_hub_never_answers_is_asked_again(link, monkeypatch):
+    monkeypatch.setattr(edge_link, "_ACKNOWLEDGE_SECONDS", 0.01)
+    given = []
+    link._on_twin = lambda desired, _whole: given.append(desired)
+    client = link._client
+    client.is_silent = True
+    link.start()
+    link._put_synchronize()
+    until(lambda: client.asked > 2, "it is asked again")
+    client.is_silent = False
+    until(lambda: given, "the twin is there")
