@@ -5,9 +5,15 @@ Property tests try the same examples in every run, so that a failure is of the c
 """
 
 import os
+import sys
 from pathlib import Path
 
 from hypothesis import settings
+
+# Containers often have it set. The tests start some thousand Python processes: a third of what each of them costs is
+# compiling the same modules.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("explore", max_examples=2000, deadline=None)
