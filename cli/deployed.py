@@ -12,6 +12,7 @@ from cli.errors import CliError
 from cli.keys import Keys
 from cli.project import short_name
 from cli.service import statuses
+from cli.states import ASLEEP, STOPPED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -27,6 +28,8 @@ AKS = "aks"
 LOCAL = "local"
 # States of Docker in which nothing runs.
 _STOPPED = ("created", "exited", "dead")
+# States of a Deployment beside which nothing is to be told.
+_AS_WANTED = {"ready", ASLEEP}
 
 
 @dataclass(frozen=True)
@@ -194,7 +197,7 @@ def _on_cluster(pulumi: Pulumi, placements: list[Placement]) -> list[Placement]:
     cluster = Cluster(pulumi, namespaces={one.namespace for one in placements if one.namespace})
     deployments = {(one.metadata.namespace, one.metadata.name): one for one in cluster.deployments()}
     states = {place: state_of(one) for place, one in deployments.items()}
-    pods = cluster.pods() if set(states.values()) - {"ready"} else []
+    pods = cluster.pods() if set(states.values()) - _AS_WANTED else []
 
     def beside(placement: Placement) -> Placement:
         if not placement.workload:
@@ -203,7 +206,7 @@ def _on_cluster(pulumi: Pulumi, placements: list[Placement]) -> list[Placement]:
         if found is None:
             return replace(placement, state="missing")
         state = states[placement.namespace, placement.workload]
-        if state == "ready":
+        if state in _AS_WANTED:
             return replace(placement, state=state)
         wrong = next((one.message for pod in pods_of(found, pods) if (one := trouble(pod, cluster))), None)
         return replace(placement, state=state, error=wrong or refused(found) or taken_back(found))
@@ -223,7 +226,7 @@ def _beside(placement: Placement, container: Running | None) -> Placement:
         return replace(placement, state="missing")
     if container.state == "running":
         return replace(placement, version=container.version or placement.version)
-    return replace(placement, state="stopped" if container.state in _STOPPED else container.state)
+    return replace(placement, state=STOPPED if container.state in _STOPPED else container.state)
 
 
 def _asked(placement: Placement, told: Mapping[str, Mapping[str, Any]]) -> Placement:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError
 from cli.log_events import readable
+from cli.states import ASLEEP, STOPPED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,6 +18,8 @@ _LAST_LINES = 15
 _PULL = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 # The mark of a Deployment that was taken back to its earlier pods, with the reason.
 ROLLED_BACK = "slipway.io/rolled-back"
+# The mark of a Deployment that may have no pods, by the manifest.
+SLEEPS = "slipway.io/sleeps"
 _CONFIG = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
 
@@ -148,9 +151,12 @@ def state_of(deployment: Deployment) -> str:
     """Return a Deployment's state in one word.
 
     `ready`, `updating` (a change is under way, and enough pods serve), `stuck` (it was given up, and they still do),
-    `starting`, `failed` (no pod serves, and a change was given up), `rolled back` (it was given up and taken back).
+    `starting`, `failed` (no pod serves, and a change was given up), `rolled back` (it was given up and taken back),
+    `asleep` (it has no pods until one of its triggers asks for one), `stopped` (somebody took its pods away).
     """
     wanted, status = deployment.spec.replicas or 0, deployment.status
+    if not wanted:
+        return ASLEEP if SLEEPS in (deployment.metadata.annotations or {}) else STOPPED
     serves = (status.available_replicas or 0) > 0
     if is_stuck(deployment):
         return "stuck" if serves else "failed"

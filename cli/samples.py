@@ -9,6 +9,7 @@ from rich.text import Text
 
 from cli.errors import CliError
 from cli.service import score
+from cli.states import ASLEEP
 from cli.table import console
 
 if TYPE_CHECKING:
@@ -47,10 +48,11 @@ def score_samples(
         seconds: How long to wait for each answer.
 
     Returns:
-        Whether all of them answered.
+        Whether all of them answered that are awake.
     """
     files = {model.name: sample_file(model, root) for model in manifest.models}
-    asked = [(one, file) for one in placements if one.endpoint and (file := files.get(one.model))]
+    asleep = [one for one in placements if one.state == ASLEEP]
+    asked = [(one, file) for one in placements if one.endpoint and one not in asleep and (file := files.get(one.model))]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         answers = list(pool.map(lambda pair: _answer(pair[0], pair[1], keys, seconds), asked))
     width = max((len(one.model) for one, _ in asked), default=0)
@@ -60,6 +62,8 @@ def score_samples(
         line.append("-> " if succeeded else "failed: ", style="green" if succeeded else "red")
         line.append(text)
         out.print(line, soft_wrap=True)
+    for one in asleep:
+        out.print(f"{one.model} is asleep, and a request would not wake it up: it was not asked.", soft_wrap=True)
     return all(succeeded for succeeded, _ in answers)
 
 

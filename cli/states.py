@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 NOT_DEPLOYED = "not deployed"
 # Wanted by the manifest, on a target that is not live in this stack.
 NOT_LIVE = "not live here"
+# On Kubernetes, without pods: until a trigger asks for one, or because somebody took them away.
+ASLEEP, STOPPED = "asleep", "stopped"
 # On a device of IoT Edge; a module has further words of its own.
 READY, FAILED, WAITING, ROLLING = "ready", "failed", "waiting", "rolling"
 

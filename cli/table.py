@@ -11,7 +11,7 @@ from rich.highlighter import JSONHighlighter
 from rich.table import Table
 from rich.text import Text
 
-from cli.states import NOT_DEPLOYED, NOT_LIVE, counted
+from cli.states import ASLEEP, NOT_DEPLOYED, NOT_LIVE, STOPPED, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +23,7 @@ COLOURS = {
     "busy": "green",
     "idle": "green",
     "running": "green",
+    ASLEEP: "green",
     "starting": "yellow",
     "draining": "yellow",
     "restarting": "yellow",
@@ -31,7 +32,7 @@ COLOURS = {
     NOT_LIVE: "dim",
 }
 # In these, somebody took away what was deployed.
-_GONE = ("missing", "stopped")
+_GONE = ("missing", STOPPED)
 # Not cut to the 80 columns that a pipe or a log file would get.
 _UNLIMITED = 10_000
 

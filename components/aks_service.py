@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from components.access_keys import AccessKeys
-from components.kubernetes import network, versions, workload
+from components.kubernetes import keda, network, versions, workload
 from components.kubernetes.monitor import monitor
 from components.kubernetes.place import Place
 from components.kubernetes.pods import KEYS_DIR, Contents, template
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from components.promoted_image import PromotedImage
     from components.scoring_image import ScoringImage
     from manifest import AksTarget, Model
-    from manifest.targets.aks import Replicas
+    from manifest.targets.replicas import Replicas
 
 
 class AksService(pulumi.ComponentResource):
@@ -133,6 +133,8 @@ class AksService(pulumi.ComponentResource):
                 f"{where}: `shadow` needs slipway:kubernetes.gateway: nothing else copies requests. "
                 "`canary` needs none."
             )
+        if target.replicas.triggers and (lacking := keda.lacking(target.replicas, settings.keda)):
+            raise pulumi.RunError(f"{where}: {lacking} (docs/kubernetes.md).")
         collect = self._environment.collect
         if self._model.scoring.collect and collect and (collect.to == "volume" or collect.to.startswith("/")):
             raise pulumi.RunError(
@@ -148,8 +150,10 @@ class AksService(pulumi.ComponentResource):
     def _run(self, place: Place, contents: Contents, replicas: Replicas, after: list[pulumi.Resource]) -> None:
         """Run the pods of one version."""
         pods = template(place, self._target, contents, self._settings)
-        workload.deployment(place, self._target, replicas, pods, after)
-        if replicas.autoscaled:
+        deployment = workload.deployment(place, self._target, replicas, pods, after)
+        if replicas.triggers and self._settings.keda:
+            keda.scaled_object(place, replicas, self._settings.keda, deployment)
+        elif replicas.autoscaled:
             workload.autoscaler(place, replicas)
 
     def _shares(self) -> tuple[Replicas, Replicas]:

@@ -33,12 +33,17 @@ class Even:
         return after + self.every - (after - _SUNDAY - self.offset) % self.every
 
 
-def wrong_cron(text: str) -> str | None:
-    """Return what is wrong with a text that should be cron's five fields, or None."""
+def wrong_cron(text: str, zone: str = "in UTC") -> str | None:
+    """Return what is wrong with a text that should be cron's five fields, or None.
+
+    Args:
+        text: The text.
+        zone: Which time it is meant in, for the message.
+    """
     parts = text.split()
     if len(parts) != len(_FIELDS):
         return (
-            'must be the five fields of cron, "minute hour day month weekday", in UTC, as in "0 3 * * *" for 03:00 on '
+            f'must be the five fields of cron, "minute hour day month weekday", {zone}, as in "0 3 * * *" for 03:00 on '
             f"each day, not {shown(text)}"
         )
     for part, (name, least, most) in zip(parts, _FIELDS, strict=True):

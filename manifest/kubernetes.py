@@ -1,13 +1,18 @@
 """The stack's configuration `slipway:kubernetes`: the cluster of `aks` targets, and what holds for all of them."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le, Len
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, field_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
 
+from manifest.aks import Guid
 from manifest.fields import Checked, matching, refusal
 from manifest.targets.aks import Namespace
+from manifest.targets.triggers import ServerUrl
 
 FilePath = Annotated[str, matching(r"[^\x00-\x1f\x7f]{1,4096}", "a path")]
 ContextName = Annotated[str, matching(r"[^\x00-\x1f\x7f]{1,253}", "a context's name, as kubectl lists them")]
@@ -76,6 +81,32 @@ class IngressSettings(Checked):
         return value
 
 
+class KedaSettings(Checked):
+    """KEDA on the cluster, and what it asks on behalf of models' triggers."""
+
+    identity: Guid | None = Field(
+        default=None, description="The client id of the identity that KEDA asks Azure as; it trusts KEDA's operator."
+    )
+    prometheus: ServerUrl | None = Field(default=None, description="Prometheus' address, for triggers that name none.")
+
+
+@dataclass(frozen=True, slots=True)
+class _OrSwitch:
+    """Takes `true` for `{}`, and `false` for nothing."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(_switched, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [handler(schema), {"type": "boolean"}]}
+
+
+def _switched(value: Any) -> Any:
+    return ({} if value else None) if isinstance(value, bool) else value
+
+
 class KubernetesSettings(Checked):
     """Which cluster, and how models are placed on it."""
 
@@ -111,6 +142,10 @@ class KubernetesSettings(Checked):
     gateway: GatewaySettings | None = Field(default=None, description="The Gateway that `host` is led by.")
     ingress: IngressSettings | None = Field(default=None, description="The ingress controller that `host` is led by.")
     monitor: bool = Field(default=False, description="Make a ServiceMonitor for each model, for Prometheus' operator.")
+    keda: Annotated[KedaSettings | None, _OrSwitch()] = Field(
+        default=None,
+        description="The cluster has KEDA, for `replicas.triggers`; Azure's add-on, where Slipway made it.",
+    )
 
     @field_validator("ingress", mode="after")
     @classmethod

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NAME = "Objects"
 DOWNLOAD_SECONDS = 900.0
 _EXTENSIONS = gobuild.Module("object-schemas", "sigs.k8s.io/gateway-api")
-# The file, and the Go module that has it: Kubernetes' kinds, as the cluster has them, and two that others define.
+# The file, and the Go module that has it: Kubernetes' kinds, as the cluster has them, and those that others define.
 DEFINITIONS = {
     "swagger.json": (gobuild.KUBERNETES, "k8s.io/kubernetes", "api/openapi-spec/swagger.json"),
     "httproutes.yaml": (
@@ -33,6 +33,12 @@ DEFINITIONS = {
         _EXTENSIONS,
         "github.com/prometheus-operator/prometheus-operator",
         "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
+    ),
+    "scaledobjects.yaml": (_EXTENSIONS, "github.com/kedacore/keda/v2", "config/crd/bases/keda.sh_scaledobjects.yaml"),
+    "triggerauthentications.yaml": (
+        _EXTENSIONS,
+        "github.com/kedacore/keda/v2",
+        "config/crd/bases/keda.sh_triggerauthentications.yaml",
     ),
 }
 

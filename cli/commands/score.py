@@ -18,6 +18,8 @@ from cli.project import Project, find_project
 from cli.pulumi import Pulumi
 from cli.samples import sample_file, score_samples
 from cli.service import Answer, score
+from cli.sleep import noting_sleep
+from cli.states import ASLEEP
 from cli.table import print_json, print_text
 from cli.wanted import checked_manifest
 from manifest import Manifest
@@ -25,6 +27,7 @@ from manifest.problems import unknown
 
 _STDIN = "-"
 _AT_ONCE = 8
+_NO_ANSWER = {"status": None, "milliseconds": None, "answer": None}
 
 
 def command(
@@ -51,11 +54,16 @@ def command(
     if device:
         raise CliError(f"{name or 'No model'} runs on no device in the stack {stack}.", code=Exit.USAGE)
     keys = Keys(pulumi)
-    with reached(pulumi, reachable(deployed, stack)) as placements:
+    with reached(pulumi, noting_sleep(pulumi, reachable(deployed, stack))) as placements:
         if not name:
             _score_all(project, stack, placements, keys, data, target, timeout, json=json)
             return
         placement = _choose(placements, name, target)
+        if placement.state == ASLEEP:
+            raise CliError(
+                f"{name} is asleep: it has no pods until one of its triggers asks for one, and a request does not.",
+                hint="Its `replicas.triggers` in models.yaml say what wakes it up.",
+            )
         body = _body(data) if data is not None else _sample(project, placement.model)
         answer = score(placement.endpoint or "", body, timeout, keys.of(placement))
     _print_one(placement, answer, json=json)
@@ -123,10 +131,12 @@ def _print_all(
     asked = [(one, file) for one in placements if (file := files.get(one.model))]
 
     def ask(placement: Placement, file: Path) -> dict[str, Any]:
+        if placement.state == ASLEEP:
+            return {**_place(placement), **_NO_ANSWER, "error": None}
         try:
             answer = score(placement.endpoint or "", _body(str(file)), timeout, keys.of(placement))
         except CliError as error:
-            return {**_place(placement), "status": None, "milliseconds": None, "answer": None, "error": str(error)}
+            return {**_place(placement), **_NO_ANSWER, "error": str(error)}
         return {**_report(placement, answer), "error": None if answer.is_success else answer.message}
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:

@@ -50,7 +50,7 @@ class AksCluster(pulumi.ComponentResource):
     after: list[pulumi.Resource]
 
     def __init__(
-        self, scope: Scope, *, registry: pulumi.Output[str] | None, logs: Callable[[], pulumi.Output[str]]
+        self, scope: Scope, *, registry: pulumi.Output[str] | None, logs: Callable[[], pulumi.Output[str]], keda: bool
     ) -> None:
         """Create the cluster with its pools, or attach the one that is configured, which stays as it is.
 
@@ -58,6 +58,7 @@ class AksCluster(pulumi.ComponentResource):
             scope: Of the stack.
             registry: The id of the registry that nodes pull from; None where the stack has none of its own.
             logs: Returns the id of the Log Analytics workspace, where pods' logs go there.
+            keda: Whether a cluster that is created has KEDA.
         """
         super().__init__(
             "slipway:index:AksCluster",
@@ -65,7 +66,7 @@ class AksCluster(pulumi.ComponentResource):
             None,
             pulumi.ResourceOptions(parent=scope.parent),
         )
-        self._scope, self._settings = scope, scope.settings.aks
+        self._scope, self._settings, self._keda = scope, scope.settings.aks, keda
         self.after = []
         self._found = self._attached(self._settings.id) if self._settings.id else self._created(logs)
         if registry:
@@ -152,6 +153,11 @@ class AksCluster(pulumi.ComponentResource):
             auto_upgrade_profile=aks.ManagedClusterAutoUpgradeProfileArgs(
                 upgrade_channel=aks.UpgradeChannel.PATCH, node_os_upgrade_channel=aks.NodeOSUpgradeChannel.NODE_IMAGE
             ),
+            workload_auto_scaler_profile=aks.ManagedClusterWorkloadAutoScalerProfileArgs(
+                keda=aks.ManagedClusterWorkloadAutoScalerProfileKedaArgs(enabled=True)
+            )
+            if self._keda
+            else None,
             addon_profiles={"omsagent": _monitoring(logs())} if settings.monitoring else None,
             api_server_access_profile=aks.ManagedClusterAPIServerAccessProfileArgs(
                 authorized_ip_ranges=list(settings.authorized_ranges)

@@ -68,6 +68,7 @@ class Platform(pulumi.ComponentResource):
         super().__init__("slipway:index:Platform", f"{project}-{stack}", None, opts)
         settings = environment.azure
         self._collected = _container(environment)
+        self._keda = environment.kubernetes.keda is not None
         self._batch_granted: set[tuple[str, str]] = set()
         self._registry_wanted = settings.registry is not None or "registry" not in environment.model_fields_set
         client = authorization.get_client_config()
@@ -118,7 +119,7 @@ class Platform(pulumi.ComponentResource):
         from components.azure.aks_cluster import AksCluster  # noqa: PLC0415 - only stacks with an `aks` target need it
 
         registry = self._registry.id if self._registry_wanted else None
-        return AksCluster(self.scope, registry=registry, logs=lambda: self.logs.id)
+        return AksCluster(self.scope, registry=registry, logs=lambda: self.logs.id, keda=self._keda)
 
     @cached_property
     def storage(self) -> storage.Storage:

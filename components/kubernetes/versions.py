@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from components.kubernetes import network
-from manifest.targets.aks import Replicas
+from manifest.targets.replicas import Replicas
 
 if TYPE_CHECKING:
     from components.kubernetes.place import Place
@@ -52,7 +52,7 @@ def _part(number: int, weight: int) -> int:
 
 def _of(replicas: Replicas, least: int, most: int) -> Replicas:
     bounds = {"min": least, "max": most} if replicas.autoscaled else {"min": least}
-    return Replicas(**bounds, cpu=replicas.cpu)
+    return Replicas.model_validate({**bounds, "cpu": replicas.cpu})
 
 
 def tell(place: Place, target: AksTarget, stable: Replicas, canary: Replicas, *, by_gateway: bool) -> int:

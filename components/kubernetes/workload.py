@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 
     from components.kubernetes.place import Place
     from manifest import AksTarget
-    from manifest.targets.aks import Replicas
+    from manifest.targets.replicas import Replicas
 
 # A pod that is ready for so long counts.
 _STEADY_SECONDS = 5
 _MARGIN_SECONDS = 30
+# The mark of a Deployment that may have no pods, and nothing is wrong then.
+SLEEPS = "slipway.io/sleeps"
 
 
 def deployment(
@@ -40,7 +42,7 @@ def deployment(
     whole = f"{max(1800, 6 * deadline)}s"
     return apps.v1.Deployment(
         place.resource,
-        metadata=place.metadata(place.own_name),
+        metadata=place.metadata(place.own_name, {SLEEPS: "true"} if replicas.sleeps else None),
         spec=apps.v1.DeploymentSpecArgs(
             # Where the autoscaler sets their number, a number here would set it back.
             replicas=None if replicas.autoscaled else replicas.min,

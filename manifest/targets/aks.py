@@ -1,18 +1,14 @@
 """The target `aks`: a Deployment on Azure Kubernetes Service, or on any other Kubernetes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, field_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import core_schema
+from pydantic import Field, ValidationInfo, field_validator
 
 from manifest.fields import Checked, Memory, Version, matching, mebibytes, refusal
 from manifest.targets.base import Target
-
-MOST_REPLICAS = 1000
+from manifest.targets.replicas import OrNumber, Replicas
 
 Namespace = Annotated[
     str,
@@ -30,31 +26,6 @@ HostName = Annotated[
 ]
 Digest = Annotated[str, matching("sha256:[0-9a-f]{64}", 'an image\'s digest as in "sha256:..."')]
 Cpu = Annotated[float, Ge(0.01), Le(256)]
-_Count = Annotated[int, Ge(1), Le(MOST_REPLICAS)]
-
-
-class Replicas(Checked):
-    """How many pods there are: as many as `min`, or between both, by the load."""
-
-    min: _Count = Field(default=2, description="At least so many.")
-    max: Annotated[int, Ge(1), Le(MOST_REPLICAS)] | None = Field(
-        default=None, description="At most so many; with it, they follow the load. Default: always `min`."
-    )
-    cpu: Annotated[int, Ge(1), Le(100)] = Field(
-        default=70, description="The load that is aimed at, in percent of the processors that a pod asks for."
-    )
-
-    @field_validator("max", mode="after")
-    @classmethod
-    def _not_below_min(cls, value: int | None, info: ValidationInfo) -> int | None:
-        if value is not None and value < info.data.get("min", 1):
-            raise refusal(f"must be at least `min`, {info.data['min']}, not {value}")
-        return value
-
-    @property
-    def autoscaled(self) -> bool:
-        """Whether their number follows the load."""
-        return self.max is not None and self.max > self.min
 
 
 class Earlier(Checked):
@@ -77,27 +48,6 @@ class Shadow(Checked):
     from_: Earlier = Field(alias="from", description="The earlier version, which answers.")
 
 
-@dataclass(frozen=True, slots=True)
-class _OrNumber:
-    """Takes `3` for `{min: 3}`: always so many."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_before_validator_function(_long_form, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"anyOf": [handler(schema), {"type": "integer", "minimum": 1, "maximum": MOST_REPLICAS}]}
-
-
-def _long_form(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int):
-        return value
-    if not 1 <= value <= MOST_REPLICAS:
-        raise refusal(f"must be from 1 to {MOST_REPLICAS}, not {value}; a service that is not wanted is removed")
-    return {"min": value}
-
-
 class AksTarget(Target):
     """A Deployment with a Service on a Kubernetes cluster."""
 
@@ -111,7 +61,7 @@ class AksTarget(Target):
     spot: bool = Field(
         default=False, description="May run on nodes that Azure takes away at any time, at a lower price."
     )
-    replicas: Annotated[Replicas, _OrNumber()] = Field(
+    replicas: Annotated[Replicas, OrNumber()] = Field(
         default=Replicas(), description="How many pods: a number, or `min` and `max`."
     )
     spread: bool = Field(default=True, description="Spread the pods over zones and nodes.")
@@ -142,6 +92,17 @@ class AksTarget(Target):
     shadow: Shadow | None = Field(
         default=None, description="Give this version copies of the requests first; needs a Gateway and `host`."
     )
+
+    @field_validator("canary", "shadow", mode="after")
+    @classmethod
+    def _both_are_awake(cls, value: Canary | Shadow | None, info: ValidationInfo) -> Canary | Shadow | None:
+        replicas = info.data.get("replicas")
+        if value and replicas and replicas.triggers:
+            raise refusal(
+                "needs both versions awake, and `replicas` has triggers; try the version with a number or `min` and "
+                "`max` alone, and give the triggers afterwards"
+            )
+        return value
 
     @field_validator("shadow", mode="after")
     @classmethod

@@ -1,8 +1,10 @@
 """Kubernetes' side of the mocks: answers as the plugin does."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pulumi
+import yaml
 
 from tests.program.azure_mocks import Azure, plain
 
@@ -48,3 +50,29 @@ class Kubernetes(Azure):
     def manifest(self, kind, name=None):
         """An object as it would be sent, without the marks of secrets."""
         return plain(self.one(kind, name).inputs)
+
+
+@contextmanager
+def asking(declare, project, monkeypatch):
+    """What declares a project with an aks target on iris, and returns the recorder."""
+    (project / "kubeconfig").write_text(KUBECONFIG)
+    monkeypatch.delenv("SLIPWAY_REGISTRY", raising=False)
+
+    def run(target=None, *, models=("iris",), scoring=None, unknown=False, secrets=(), config=None, **kubernetes):
+        path = project / "models.yaml"
+        data = yaml.safe_load(path.read_text())
+        for one in data["models"]:
+            one["targets"] = [{"aks": target or {}}] if one["name"] in models else []
+            if one["name"] in models:
+                one["scoring"] = {**one.get("scoring", {}), **(scoring or {})}
+        path.write_text(yaml.safe_dump(data, sort_keys=False))
+        recorder = Kubernetes(unknown=unknown)
+        monkeypatch.setattr(pulumi, "export", recorder.export)
+        pulumi.runtime.set_all_config({}, secret_keys=[f"slipway:{key}" for key in secrets])
+        keys = {"targets": ["aks"], "kubernetes": {"kubeconfig": "kubeconfig", **kubernetes}, **(config or {})}
+        return declare(stack="prod", recorder=recorder, preview=unknown, **keys)
+
+    try:
+        yield run
+    finally:
+        pulumi.runtime.set_all_config({}, secret_keys=[])

@@ -4,10 +4,9 @@ import json
 
 import pulumi
 import pytest
-import yaml
 
 from tests.program.azure_mocks import CANARIES, PRIMARY, SECONDARY, shown
-from tests.program.kubernetes_mocks import KUBECONFIG, Kubernetes
+from tests.program.kubernetes_mocks import KUBECONFIG, asking
 
 DEPLOYMENT, SERVICE, HPA, BUDGET = "Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"
 IMAGE = "localhost:5050/slipway/models/iris@sha256:" + "d" * 64
@@ -16,25 +15,8 @@ IMAGE = "localhost:5050/slipway/models/iris@sha256:" + "d" * 64
 @pytest.fixture
 def aks(declare, project, monkeypatch):
     """Declares the project with an aks target on iris; returns the recorder."""
-    (project / "kubeconfig").write_text(KUBECONFIG)
-    monkeypatch.delenv("SLIPWAY_REGISTRY", raising=False)
-
-    def run(target=None, *, models=("iris",), scoring=None, unknown=False, secrets=(), config=None, **kubernetes):
-        path = project / "models.yaml"
-        data = yaml.safe_load(path.read_text())
-        for one in data["models"]:
-            one["targets"] = [{"aks": target or {}}] if one["name"] in models else []
-            if one["name"] in models:
-                one["scoring"] = {**one.get("scoring", {}), **(scoring or {})}
-        path.write_text(yaml.safe_dump(data, sort_keys=False))
-        recorder = Kubernetes(unknown=unknown)
-        monkeypatch.setattr(pulumi, "export", recorder.export)
-        pulumi.runtime.set_all_config({}, secret_keys=[f"slipway:{key}" for key in secrets])
-        keys = {"targets": ["aks"], "kubernetes": {"kubeconfig": "kubeconfig", **kubernetes}, **(config or {})}
-        return declare(stack="prod", recorder=recorder, preview=unknown, **keys)
-
-    yield run
-    pulumi.runtime.set_all_config({}, secret_keys=[])
+    with asking(declare, project, monkeypatch) as run:
+        yield run
 
 
 def _pod(recorder, name="iris"):

@@ -46,6 +46,13 @@ def test_a_stack_in_azure_has_a_cluster_with_a_pool_of_nodes_for_models(aks):
     assert wrong(recorder) == []
 
 
+def test_the_cluster_has_keda_where_the_stack_says_so(aks):
+    recorder = aks(config={"kubernetes": {"keda": True}})
+    assert plain(recorder.one("ManagedCluster").inputs)["workloadAutoScalerProfile"] == {"keda": {"enabled": True}}
+    assert wrong(recorder) == []
+    assert "workloadAutoScalerProfile" not in aks().one("ManagedCluster").inputs
+
+
 def test_the_cluster_has_no_passwords_and_is_protected(aks):
     cluster = aks().one("ManagedCluster")
     given = plain(cluster.inputs)

@@ -19,6 +19,13 @@ from toolchain.report import Report
 EARLIER = {"from": {"version": "0.9", "digest": "sha256:" + "e" * 64}}
 GATEWAY = {"gateway": {"name": "public", "namespace": "gateways"}}
 HOST = {"host": "iris.example.com"}
+CRON = {"cron": {"start": "0 7 * * 1-5", "end": "0 19 * * 1-5", "replicas": 2}}
+TRIGGERS = [
+    {"prometheus": {"server": "http://prometheus:9090", "query": "sum(rate(requests[1m]))", "threshold": 5}},
+    {"serviceBus": {"namespace": "orders-prod", "queue": "to-score"}},
+    {"storageQueue": {"account": "orders", "queue": "to-score"}},
+    {"other": {"type": "kafka", "metadata": {"topic": "orders"}, "authentication": "kafka"}},
+]
 # kube-score's lowest grade.
 CRITICAL = 1
 # Stack's configuration below slipway:, with that of slipway:kubernetes beside, and the target.
@@ -41,6 +48,11 @@ VARIANTS = {
     "quota": (
         {"namespace": "team-a"},
         {"kubernetes": {"namespaces": {"team-a": {"quota": {"cpu": 20, "gpu": 0, "pods": 30}}}}},
+    ),
+    "asleep until a time": ({"replicas": {"min": 0, "max": 3, "triggers": [CRON]}}, {"kubernetes": {"keda": True}}),
+    "every trigger": (
+        {"replicas": {"min": 1, "max": 9, "triggers": [CRON, *TRIGGERS]}},
+        {"kubernetes": {"keda": {"identity": "11111111-2222-3333-4444-555555555555"}}},
     ),
     "monitored": ({}, {"kubernetes": {"monitor": True}}),
 }
@@ -137,8 +149,19 @@ def test_an_unknown_field_a_wrong_type_an_unknown_kind_and_what_is_critical_are_
     found["Service"]["spec"]["ports"][0]["port"] = "eighty"
     found["Namespace"]["apiVersion"] = "v2"
     found["HTTPRoute"]["spec"]["rules"][0]["backends"] = []
-    said = {one["kind"]: one["msg"] for one in _conforms(programs, schemas, list(found.values()))}
-    assert said.keys() == {"Deployment", "Service", "Namespace", "HTTPRoute"}
+    extended = {one["kind"]: one for one in objects("every trigger")}
+    extended["ScaledObject"]["spec"]["triggers"][0]["metadata"]["desiredReplicas"] = 2
+    extended["TriggerAuthentication"]["spec"]["podIdentity"]["clientId"] = "me"
+    wrong = [*found.values(), extended["ScaledObject"], extended["TriggerAuthentication"]]
+    said = {one["kind"]: one["msg"] for one in _conforms(programs, schemas, wrong)}
+    assert said.keys() == {
+        "Deployment",
+        "Service",
+        "Namespace",
+        "HTTPRoute",
+        "ScaledObject",
+        "TriggerAuthentication",
+    }
     assert "lifeCycle" in said["Deployment"]
     del container["resources"], container["lifeCycle"]
     assert ("Deployment", "container-resources") in _criticals(programs, [found["Deployment"]], context)

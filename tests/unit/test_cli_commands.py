@@ -2,11 +2,13 @@
 
 import io
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from cli.errors import Exit
 from cli.main import run
+from cli.pods import SLEEPS
 from tests.unit.cli_harness import FakePulumi, service, write_iris
 
 MANIFEST = """models:
@@ -197,3 +199,56 @@ def test_a_wrong_manifest_is_named_by_the_way_to_it_from_here(project, capsys):
     (project.root / "models.yaml").write_text(MANIFEST.replace("path", "pth"))
     assert run(["up"]) == Exit.USAGE
     assert capsys.readouterr().err.startswith("../../models.yaml:2:5: ")
+
+
+class Cluster:
+    """Has one Deployment, without pods, which may sleep or not."""
+
+    annotations = None
+
+    def __init__(self, _pulumi, *, namespaces):
+        self.namespaces = namespaces
+
+    def deployments(self):
+        metadata = SimpleNamespace(namespace="shop-dev", name="iris", annotations=self.annotations)
+        spec = SimpleNamespace(replicas=0, selector=SimpleNamespace(match_labels={"app.kubernetes.io/name": "iris"}))
+        return [SimpleNamespace(metadata=metadata, spec=spec, status=SimpleNamespace(conditions=None))]
+
+    def pods(self):
+        return []
+
+
+@pytest.fixture
+def no_pods(project, monkeypatch):
+    """A model on a cluster, of which nobody answers; returns what says whether it may sleep."""
+    placed = {"endpoint": "http://127.0.0.1:1", "namespace": "shop-dev", "deployment": "iris"}
+    project.answers(out={"models": {"iris": {"version": "1", "image": "r/iris@sha256:1", "targets": {"aks": placed}}}})
+    monkeypatch.setattr("cli.cluster.Cluster", Cluster)
+    return lambda annotations: monkeypatch.setattr(Cluster, "annotations", annotations)
+
+
+def _state(capsys):
+    assert run(["status", "--json"]) == Exit.OK
+    (found,) = [one for one in json.loads(capsys.readouterr().out)["models"] if one["target"] == "aks"]
+    return found["state"], found["error"]
+
+
+def test_a_model_that_sleeps_is_not_asked_and_says_so(no_pods, capsys):
+    no_pods({SLEEPS: "true"})
+    assert run(["score", "iris"]) == Exit.FAILED
+    assert "iris is asleep: it has no pods until one of its triggers asks for one" in capsys.readouterr().err
+    assert run(["score"]) == Exit.OK
+    assert "iris is asleep, and a request would not wake it up: it was not asked." in capsys.readouterr().out
+    assert run(["score", "--json"]) == Exit.OK
+    [answer] = json.loads(capsys.readouterr().out)["answers"]
+    assert (answer["model"], answer["status"], answer["error"]) == ("iris", None, None)
+    assert _state(capsys) == ("asleep", None)
+
+
+def test_a_model_without_pods_that_may_not_sleep_was_stopped_and_does_not_answer(no_pods, capsys):
+    no_pods(None)
+    assert run(["score", "iris"]) == Exit.FAILED
+    assert "cannot be reached" in capsys.readouterr().err
+    assert run(["score"]) == Exit.FAILED
+    capsys.readouterr()
+    assert _state(capsys) == ("stopped", None)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from cli.errors import CliError
-from cli.pods import ROLLED_BACK, is_ready, refused, state_of, taken_back, trouble
+from cli.pods import ROLLED_BACK, SLEEPS, is_ready, refused, state_of, taken_back, trouble
 
 
 class Cluster:
@@ -149,6 +149,11 @@ GIVEN_UP = [told(type="Progressing", status="False", reason="ProgressDeadlineExc
         ({"available": None, "conditions": GIVEN_UP}, "failed"),
         ({"annotations": {ROLLED_BACK: "exit code 1"}}, "rolled back"),
         ({"annotations": {ROLLED_BACK: "exit code 1"}, "available": 1}, "updating"),
+        ({"replicas": 0, "available": None, "annotations": {SLEEPS: "true"}}, "asleep"),
+        # Its last pod is still ending, or its change was given up while it had one.
+        ({"replicas": 0, "total": 1, "conditions": GIVEN_UP, "annotations": {SLEEPS: "true"}}, "asleep"),
+        ({"replicas": 1, "available": None, "updated": 1, "annotations": {SLEEPS: "true"}}, "starting"),
+        ({"replicas": 0, "available": None}, "stopped"),
     ],
 )
 def test_a_deployments_state_is_one_word(given, state):

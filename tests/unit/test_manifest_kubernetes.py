@@ -53,7 +53,7 @@ def test_replicas_are_a_number_or_its_bounds(given, least, most, autoscaled):
         ({"replicas": "3"}, "valid dictionary"),
         ({"replicas": True}, "valid dictionary"),
         ({"replicas": {"min": 3, "max": 2}}, "must be at least `min`, 3, not 2"),
-        ({"replicas": {"min": 0, "max": 2}}, "greater than or equal to 1"),
+        ({"replicas": {"min": -1, "max": 2}}, "greater than or equal to 0"),
         ({"replicas": {"cpu": 101}}, "less than or equal to 100"),
         ({"cpu": 0}, "greater than or equal to 0.01"),
         ({"gpu": 0}, "greater than 0"),

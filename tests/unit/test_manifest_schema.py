@@ -73,6 +73,23 @@ SOUND = [
             {},
             {"replicas": 3},
             {"replicas": {"min": 1, "max": 20, "cpu": 60}, "cpu": 0.25, "memory": "512Mi", "gpu": 1, "spot": True},
+            *(
+                {"replicas": {"min": 0, "max": 5, "triggers": [trigger]}}
+                for trigger in (
+                    {
+                        "cron": {
+                            "start": "0 7 * * 1-5",
+                            "end": "0 19 * * 1-5",
+                            "timezone": "Europe/Berlin",
+                            "replicas": 2,
+                        }
+                    },
+                    {"prometheus": {"query": "sum(up)", "threshold": 0.5, "server": "http://prometheus:9090"}},
+                    {"serviceBus": {"namespace": "orders-prod", "topic": "scored", "subscription": "iris"}},
+                    {"storageQueue": {"account": "orders", "queue": "to-score", "messages": 20}},
+                    {"other": {"type": "kafka", "metadata": {"topic": "orders"}, "authentication": "kafka"}},
+                )
+            ),
             {"host": "iris.example.com", "auth": "entra", "namespace": "team-a", "spread": False, "egress": "any"},
         )
     ),
@@ -146,6 +163,22 @@ UNSOUND = [
     *(model(scoring={"telemetry": telemetry}) for telemetry in (None, 1, "true", {})),
     model(targets="local-docker"),
     model(targets=["nomad"]),
+    *(
+        model(targets=[{"aks": {"replicas": {"min": 1, "max": 5, "triggers": triggers}}}])
+        for triggers in (
+            {"cron": {}},
+            [{}],
+            ["cron"],
+            [{"http": {}}],
+            [{"cron": {"start": "0 7 * * *"}}],
+            [{"cron": {"start": "daily", "end": "0 19 * * *"}}],
+            [{"cron": {"start": "0 7 * * *", "end": "0 19 * * *"}, "prometheus": {"query": "up", "threshold": 1}}],
+            [{"prometheus": {"query": "up", "threshold": 0}}],
+            [{"prometheus": {"query": "up", "threshold": 1, "server": "prometheus:9090"}}],
+            [{"storageQueue": {"account": "Orders", "queue": "to-score"}}],
+            [{"other": {"type": "kafka", "metadata": {"a b": "c"}}}],
+        )
+    ),
     model(targets=[{"batch": {"input": "ftp://in"}}]),
     model(targets=[{"batch": {"schedule": "daily", "input": "in"}}]),
     model(targets=[{"batch": {"nodes": {"dedicated": -1}}}]),
