@@ -1,10 +1,9 @@
-"""The edge module's link to the hub, with a client of the test's in place of azure-iot-device's."""
+"""The edge module's link to the hub, with connections of the test's in place of azure-iot-device's client."""
 
+import threading
 from types import SimpleNamespace
 
 import pytest
-from azure.iot.device.exceptions import ServiceError
-from azure.iot.device.iothub.pipeline import constant as feature
 
 from scoring.edge import link as edge_link
 from scoring.edge.link import Link
@@ -12,84 +11,70 @@ from scoring.edge.store import Message, Rank, Store
 from tests.unit.scoring_harness import in_background, until
 
 
-def _handler(name):
-    """As azure-iot-device's: what is set stays set, and what is not subscribed to is asked for, without end."""
+class Hub:
+    """What all connections of a test have in common.
 
-    def subscribe(client, handler):
-        assert client.features[name], f"the client waits for {name} by itself"
-        client.handlers[name] = handler
-
-    return property(lambda client: client.handlers.get(name), subscribe)
-
-
-class Client:
-    """Takes what is sent, and acknowledges it at once."""
-
-    on_message_received = _handler(feature.INPUT_MSG)
-    on_twin_desired_properties_patch_received = _handler(feature.TWIN_PATCHES)
-    on_method_request_received = _handler(feature.METHODS)
+    Attributes:
+        connections: Those that were made.
+        sent: The ids of the messages that were sent, each time.
+        told: What was reported and answered.
+    """
 
     def __init__(self):
-        self.sent = []
-        self.features = dict.fromkeys((feature.INPUT_MSG, feature.METHODS, feature.TWIN, feature.TWIN_PATCHES), False)
-        self.handlers = {}
-        self.subscribed = []
-        self.fails_at = 0
+        self.connections, self.sent, self.told = [], [], []
+        self.is_away = False
+        self.acknowledges = True
+        self.refuses = None
         self.refuses_twin = 0
-        # What the hub never answers.
-        self.is_silent = False
-        self.asked = 0
-        self._mqtt_pipeline = SimpleNamespace(
-            send_output_message=self._send,
-            enable_feature=self.subscribe,
-            get_twin=self.get_twin,
-            patch_twin_reported_properties=self.patch_twin_reported_properties,
-            send_method_response=self.send_method_response,
-        )
-        self.told = []
-        self.tries = 0
-        self.refuses = {}
+        self.tries = self.asked = 0
 
-    def _send(self, message, callback):
-        self.sent.append(message.message_id)
-        callback()
 
-    def subscribe(self, name, callback):
-        if len(self.subscribed) + 1 == self.fails_at:
-            self.fails_at = 0
-            callback(error=ConnectionError("cut"))
-            return
-        self.subscribed.append(name)
-        self.features[name] = True
-        callback(error=None)
+class Connection:
+    """A connection that is there at once, and takes and acknowledges what is sent."""
 
-    def get_twin(self, callback):
-        self.asked += 1
-        if self.is_silent:
-            return
-        if self.refuses_twin:
-            self.refuses_twin -= 1
-            callback(error=ServiceError("twin operation returned status 429"), twin=None)
-        else:
-            callback(twin={"desired": {"$version": 3}})
+    def __init__(self, hub, *, on_input, on_twin, on_method, on_lost):
+        self._hub, self._on_twin, self._on_lost = hub, on_twin, on_lost
+        self.over = threading.Event()
+        self.is_old = False
+        self.lost_while_opened = False
+        hub.connections.append(self)
 
-    def patch_twin_reported_properties(self, properties, callback):
-        self.tries += 1
-        if properties == self.refuses:
-            callback(error=ServiceError("twin operation returned status 400"))
-        else:
-            self.told.append(properties)
-            callback(error=None)
+    @property
+    def is_over(self):
+        return self.over.is_set()
 
-    def send_method_response(self, response, callback):
-        self.told.append((response.status, response.payload))
-        callback(error=None)
+    def open(self):
+        if self._hub.is_away:
+            raise ConnectionError("away")
+        if self.lost_while_opened:
+            self.over.set()
 
-    def connect(self):
-        pass
+    def send(self, messages):
+        self._hub.sent += [one.id for one in messages]
+        return ([one.number for one in messages] if self._hub.acknowledges else []), None
 
-    def shutdown(self):
-        pass
+    def synchronize(self):
+        self._hub.asked += 1
+        if self._hub.refuses_twin:
+            self._hub.refuses_twin -= 1
+            raise OSError("twin operation returned status 429")
+        self._on_twin({"$version": 3}, True)
+
+    def report(self, properties):
+        self._hub.tries += 1
+        if properties == self._hub.refuses:
+            raise OSError("twin operation returned status 400")
+        self._hub.told.append(properties)
+
+    def answer(self, _request, status, payload):
+        self._hub.told.append((status, payload))
+
+    def lose(self):
+        self.over.set()
+        self._on_lost()
+
+    def close(self):
+        self.over.set()
 
 
 @pytest.fixture
@@ -102,10 +87,16 @@ def store(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def link(store):
-    """A link that is connected."""
+def hub(monkeypatch):
+    made = Hub()
+    monkeypatch.setattr(edge_link, "Connection", lambda **given: Connection(made, **given))
+    return made
+
+
+@pytest.fixture
+def link(store, hub):
+    """A link that is not started yet."""
     made = Link(store, on_input=lambda: None, on_twin=lambda *_: None, on_method=lambda *_: None)
-    made._client, made.is_connected = Client(), True
     yield made
     made._stops.set()
     made.stop(0)
@@ -119,7 +110,7 @@ def disk_takes(store, something):
     store._db.execute(f"PRAGMA query_only = {'OFF' if something else 'ON'}")
 
 
-def test_what_the_hub_has_is_not_sent_again_while_the_disk_takes_nothing(store, link, monkeypatch):
+def test_what_the_hub_has_is_not_sent_again_while_the_disk_takes_nothing(store, link, hub, monkeypatch):
     store.put([result("first")])
     disk_takes(store, something=False)
     tries, settle = [], store.settle
@@ -130,7 +121,7 @@ def test_what_the_hub_has_is_not_sent_again_while_the_disk_takes_nothing(store, 
     disk_takes(store, something=True)
     store.put([result("second")])
     until(lambda: link.sent == 2 and not store.take([Rank.TELEMETRY], 1), "both are sent")
-    assert link._client.sent == ["first", "second"]
+    assert hub.sent == ["first", "second"]
     assert link.error == ""
 
 
@@ -146,82 +137,101 @@ def test_an_input_is_not_acknowledged_until_the_disk_has_it(store, link):
     assert link.error == ""
 
 
-def test_a_report_that_the_hub_refuses_does_not_keep_back_what_comes_behind_it(link):
-    client = link._client
-    client.refuses = {"error": "too long"}
+def test_a_report_that_the_hub_refuses_does_not_keep_back_what_comes_behind_it(link, hub):
+    hub.refuses = {"error": "too long"}
     link._on_method = lambda _name, _payload, answer: answer(200, "pong")
     link.start()
-    link.report(client.refuses)
+    until(lambda: link.is_connected, "the hub is there")
+    link.report(hub.refuses)
     link._answer_method(SimpleNamespace(request_id="1", name="ping", payload=None))
     link.report({"state": "ready"})
-    until(lambda: len(client.told) == 2, "what is behind it is told")
-    assert client.told == [(200, "pong"), {"state": "ready"}]
+    until(lambda: len(hub.told) == 2, "what is behind it is told")
+    assert hub.told == [(200, "pong"), {"state": "ready"}]
     assert link.owes_report
 
 
-def test_a_report_that_the_hub_does_not_take_at_once_is_told_in_its_turn(link):
-    client = link._client
-    client.refuses = {"state": "loading"}
+def test_a_report_that_the_hub_does_not_take_at_once_is_told_in_its_turn(link, hub):
+    hub.refuses = {"state": "loading"}
     link.start()
+    until(lambda: link.is_connected, "the hub is there")
     link.report({"state": "loading"})
-    until(lambda: client.tries, "it was tried")
-    client.refuses = {}
+    until(lambda: hub.tries, "it was tried")
+    hub.refuses = None
     link.report({"state": "ready"})
-    until(lambda: len(client.told) == 2, "both are told")
-    assert client.told == [{"state": "loading"}, {"state": "ready"}]
+    until(lambda: len(hub.told) == 2, "both are told")
+    assert hub.told == [{"state": "loading"}, {"state": "ready"}]
     assert not link.owes_report
 
 
-def test_the_twin_is_asked_for_until_the_hub_gives_it(link):
+def test_the_twin_is_asked_for_until_the_hub_gives_it(link, hub):
     given = []
     link._on_twin = lambda desired, whole: given.append((desired, whole))
-    link._client.refuses_twin = 7
+    hub.refuses_twin = 7
     link.start()
-    link._put_synchronize()
+    until(lambda: link.is_connected, "the hub is there")
     link.report({"state": "ready"})
     until(lambda: given, "the twin is there")
     assert given == [({"$version": 3}, True)]
-    assert link._client.told == [{"state": "ready"}]
+    assert hub.told == [{"state": "ready"}]
 
 
-def test_a_subscription_that_failed_is_made_with_the_next_connection(link):
-    client = link._client
-    given = []
-    link._on_twin = lambda desired, _whole: given.append(desired)
-    client.fails_at = 2
-    with pytest.raises(ConnectionError):
-        link._synchronize()
-    assert not given
-    link._synchronize()
-    assert client.subscribed[1:] == list(client.features)
-    assert given == [{"$version": 3}]
-
-
-def test_a_question_that_a_lost_connection_leaves_without_an_answer_is_asked_over_the_next(link, monkeypatch):
-    monkeypatch.setattr(edge_link, "_send_at_once", lambda _client: None)
-    given = []
-    link._on_twin = lambda desired, _whole: given.append(desired)
-    client = link._client
-    client.is_silent = True
+def test_each_connection_is_a_new_one_and_has_the_twin_asked_for(link, hub, store):
     link.start()
-    link._put_synchronize()
-    until(lambda: client.asked, "the twin is asked for")
-    client.is_silent = False
-    # As fast as a broker that is there again at once: nobody has seen that it was away.
-    link._connection_changed(SimpleNamespace(connected=False))
-    until(lambda: given, "the twin is there")
-    link.report({"state": "ready"})
-    until(lambda: client.told, "what is behind it is told")
+    until(lambda: hub.asked == 1, "the twin is asked for")
+    hub.connections[0].lose()
+    until(lambda: hub.asked == 2, "it is asked for again")
+    assert len(hub.connections) == 2
+    store.put([result("one")])
+    link.wake()
+    until(lambda: hub.sent == ["one"], "what comes then is sent")
+    assert link.error == ""
 
 
-def test_a_question_that_the_hub_never_answers_is_asked_again(link, monkeypatch):
-    monkeypatch.setattr(edge_link, "_ACKNOWLEDGE_SECONDS", 0.01)
-    given = []
-    link._on_twin = lambda desired, _whole: given.append(desired)
-    client = link._client
-    client.is_silent = True
+def test_a_connection_that_is_lost_while_it_is_opened_is_not_taken_for_one(link, hub, monkeypatch):
+    made = edge_link.Connection
+
+    def lost_at_first(**given):
+        connection = made(**given)
+        connection.lost_while_opened = len(hub.connections) == 1
+        return connection
+
+    monkeypatch.setattr(edge_link, "Connection", lost_at_first)
     link.start()
-    link._put_synchronize()
-    until(lambda: client.asked > 2, "it is asked again")
-    client.is_silent = False
-    until(lambda: given, "the twin is there")
+    until(lambda: len(hub.connections) == 2 and link.is_connected, "there is another one")
+
+
+def test_a_connection_whose_token_ends_soon_is_given_up_between_messages(link, hub, store):
+    link.start()
+    until(lambda: link.is_connected, "the hub is there")
+    hub.connections[0].is_old = True
+    link.wake()
+    until(lambda: len(hub.connections) == 2 and link.is_connected, "there is another one")
+    assert hub.connections[0].is_over
+    store.put([result("one")])
+    link.wake()
+    until(lambda: hub.sent == ["one"], "what comes then is sent")
+
+
+def test_a_hub_that_acknowledges_nothing_is_connected_to_anew_but_not_without_end(link, hub, store, monkeypatch):
+    monkeypatch.setattr(edge_link, "_LONGEST_WAIT_SECONDS", 0.1)
+    hub.acknowledges = False
+    store.put([result("one")])
+    link.start()
+    until(lambda: len(hub.connections) > 4, "it has tried several times")
+    assert link._wait == 0.1
+    hub.acknowledges = True
+    until(lambda: link.sent == 1, "it is acknowledged")
+    assert set(hub.sent) == {"one"}
+    assert store.take([Rank.TELEMETRY], 1) == []
+    assert link._wait == 0.01
+
+
+def test_a_hub_that_is_away_is_tried_until_it_is_there(link, hub):
+    hub.is_away = True
+    link.start()
+    until(lambda: len(hub.connections) > 3, "it has tried several times")
+    assert link.error == "ConnectionError: away"
+    assert all(one.is_over for one in hub.connections[:-1])
+    hub.is_away = False
+    until(lambda: link.is_connected, "the hub is there")
+    assert link.error == ""
