@@ -244,7 +244,8 @@ class Bridge:
     async def _recover(self, store: Store) -> None:
         """After a process that did not come to its end: one by one what it may have had in hand, for one may be why."""
         for message in await self._waiting(store):
-            if self._stopping:
+            # Not before: what ends the process while it loads is no message.
+            if not await self._is_loaded() or self._stopping:
                 return
             if await self._patiently(partial(store.note_attempt, message.number)) > _ATTEMPTS:
                 _log.error("message %s has ended the process %d times, and goes to errors", message.id, _ATTEMPTS)
@@ -257,10 +258,8 @@ class Bridge:
 
     async def _work_on(self, store: Store, batch: Sequence[Message]) -> None:
         """Score messages, and put what came of them in their place."""
-        while self._service.own_state not in ANSWERING:
-            if self._stopping:
-                return
-            await asyncio.sleep(_LOOK_SECONDS)
+        if not await self._is_loaded():
+            return
         self._idle.clear()
         try:
             outcomes = await asyncio.gather(*(self.score(_request(one)) for one in batch))
@@ -268,7 +267,8 @@ class Bridge:
             results: list[Message] = []
             for message, outcome in zip(batch, outcomes, strict=True):
                 if _comes_again(outcome):
-                    continue
+                    # What is behind it comes again with it, so that the order is kept.
+                    break
                 done.append(message.number)
                 result = self._result(message, outcome)
                 if result is not None:
@@ -281,6 +281,14 @@ class Bridge:
             self._wake_link()
         if len(done) < len(batch):
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _is_loaded(self) -> bool:
+        """Wait until the script is; tell whether it came to that before the end."""
+        while self._service.own_state not in ANSWERING:
+            if self._stopping:
+                return False
+            await asyncio.sleep(_LOOK_SECONDS)
+        return True
 
     async def _waiting(self, store: Store) -> list[Message]:
         return await self._patiently(partial(store.take, (Rank.INPUT,), self.tuning.batch_size))
