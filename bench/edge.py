@@ -41,7 +41,7 @@ def main() -> None:
     given = parser.parse_args()
     edge_harness.install()
     with tempfile.TemporaryDirectory(prefix="edge-bench-") as folder:
-        device = Device(Path(folder), ["sensor", "scorer"], {"in": IN, "out": OUT}, net=77)
+        device = Device(Path(folder), ["sensor", "scorer"], {"in": IN, "out": OUT})
         try:
             start(device)
             rate(device, given.messages)

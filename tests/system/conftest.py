@@ -1,7 +1,5 @@
 """What the tests on the real parts share."""
 
-import random
-
 import pytest
 
 from cli.image_copy import ImageCopier
@@ -57,7 +55,7 @@ def mosquitto():
 def device(tmp_path, mosquitto):
     """A device with a sensor and a scorer."""
     routes = {"in": edge_harness.IN, "out": edge_harness.OUT}
-    made = edge_harness.Device(tmp_path, ["sensor", "scorer"], routes, net=random.randrange(64, 192))
+    made = edge_harness.Device(tmp_path, ["sensor", "scorer"], routes)
     yield made
     made.close()
 

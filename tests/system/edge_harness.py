@@ -3,7 +3,9 @@
 import base64
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -11,7 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from standins.edge_runtime.broker import Broker
+from standins.edge_runtime.broker import PORT, Broker
 from standins.edge_runtime.hub import Hub
 from toolchain import mosquitto
 from toolchain.context import context_of
@@ -53,6 +55,14 @@ def install():
         mosquitto.ensure(context, step)
 
 
+def free_net():
+    """The second number of addresses of this machine, 127.x.y.z, at which no device's broker listens."""
+    for net in random.sample(range(64, 250), 100):
+        with suppress(OSError), socket.create_server((f"127.{net}.1.1", PORT)):
+            return net
+    raise AssertionError("100 devices run on this machine")
+
+
 class Device:
     """A device named line-4; what reaches the cloud is in `arrived`.
 
@@ -63,8 +73,9 @@ class Device:
 
     NAME = "line-4"
 
-    def __init__(self, folder, modules, routes, net):
+    def __init__(self, folder, modules, routes):
         self.folder = folder
+        net = free_net()
         self.addresses = {module: f"127.{net}.1.{number}" for number, module in enumerate(modules, 1)}
         self.arrived = []
         self.cloud_is_there = True

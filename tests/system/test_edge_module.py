@@ -1,8 +1,6 @@
 """The edge module against a real broker: messages, twin and methods, cut networks, kills."""
 
 import json
-import random
-import signal
 import time
 
 import httpx
@@ -138,29 +136,6 @@ def test_a_cut_network_loses_nothing_keeps_the_order_and_sends_alerts_first(devi
 def waiting(scorer):
     status = httpx.get(f"http://127.0.0.1:{scorer.port}/status", timeout=20).json()
     return status["edge"]["store"]["waiting"]
-
-
-def test_broker_and_module_killed_at_random_lose_nothing(device, sensor):
-    device.hub.set_desired("scorer", {"threshold": 0.5})
-    chance = random.Random(5)
-    scorer = device.module().start()
-    count = 1000
-    try:
-        sensor.send(count, per_second=120, alert_every=7)
-        for kill in range(10):
-            time.sleep(chance.uniform(0.2, 0.9))
-            if kill % 2:
-                scorer.kill()
-                scorer.start()
-            else:
-                # It writes down what it has; a SIGKILL would lose what it has acknowledged.
-                device.brokers["scorer"].stop(signal.SIGTERM)
-                device.brokers["scorer"].start()
-        until(lambda: len(numbers(device)) == count, lambda: f"{len(numbers(device))} {scorer.log}", 90)
-    finally:
-        scorer.kill()
-    assert sorted(numbers(device)) == list(range(count))
-    assert len({one["system"]["$.mid"] for one in device.arrived}) == count
 
 
 def test_a_restart_keeps_what_waits_and_a_full_store_drops_the_oldest_that_matter_least(device, sensor):
