@@ -29,7 +29,8 @@ _AGENTS = (
     "properties.reported.modules AS modules FROM devices.modules WHERE moduleId = '$edgeAgent'"
 )
 _MODULES = (
-    "SELECT deviceId, properties.reported.state AS state, properties.reported.error AS error "
+    "SELECT deviceId, properties.reported.model AS model, properties.reported.state AS state, "
+    "properties.reported.error AS error "
     "FROM devices.modules WHERE moduleId = '{module}'"
 )
 _TARGETED = "SELECT deviceId FROM devices WHERE capabilities.iotEdge = true AND ({condition})"
@@ -42,7 +43,7 @@ class DeviceState:
     Attributes:
         device: The device's id.
         state: `ready`, or another word of the module's own; `failed`; `waiting` for the hub, which has not given it
-            the deployment yet; `rolling`, while the device has it and does not run it yet.
+            the deployment yet; `rolling`, while the device has it and does not run it yet, or it has not told yet.
         error: Why it failed.
     """
 
@@ -124,6 +125,8 @@ def _device(name: str, placement: Placement, agent: Mapping[str, Any], own: Mapp
     if agent.get("seen") != agent.get("wanted"):
         return DeviceState(name, ROLLING)
     status = agent.get("status") or {}
+    # What the version before said of itself stays in the twin until the new one is there to tell.
+    own = own if _is_of(own.get("model") or {}, placement) else {}
     module = (agent.get("modules") or {}).get(placement.module) or {}
     running = module.get("runtimeStatus")
     if running not in (None, _RUNNING, "unknown"):
@@ -138,6 +141,12 @@ def _device(name: str, placement: Placement, agent: Mapping[str, Any], own: Mapp
     error = own.get("error")
     state = str(own.get("state") or ROLLING)
     return DeviceState(name, FAILED if error and state == FAILED else state, str(error) if error else None)
+
+
+def _is_of(model: Mapping[str, Any], placement: Placement) -> bool:
+    """Whether it is what is deployed that reports itself so: the version, and of its images the one."""
+    image = model.get("image")
+    return model.get("version") == placement.version and not (image and placement.image and image != placement.image)
 
 
 def overall(devices: Iterable[DeviceState]) -> str:

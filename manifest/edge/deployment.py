@@ -18,6 +18,8 @@ Content = dict[str, dict[str, Any]]
 SCHEMA_VERSION = "1.1"
 STORE = "/var/lib/slipway/edge"
 _MODEL_MEMORY = "512Mi"
+# By which a model's module tells what it runs.
+_IMAGE = "SLIPWAY_EDGE_IMAGE"
 _MEBIBYTE = 1024 * 1024
 _GPU = [{"Driver": "nvidia", "Count": -1, "Capabilities": [["gpu"]]}]
 _SYSTEM = "mcr.microsoft.com/azureiotedge"
@@ -92,7 +94,7 @@ def layer(model: str, target: IotEdgeTarget, images: Mapping[str, str], variable
         f"properties.desired.modules.{model}": _module(
             target,
             images[model],
-            env={**variables, **target.env},
+            env={**variables, _IMAGE: images[model], **target.env},
             options=_model_options(model, target.memory, target.create_options, gpu=target.gpu),
         )
     }
@@ -102,7 +104,7 @@ def layer(model: str, target: IotEdgeTarget, images: Mapping[str, str], variable
         agent[f"properties.desired.modules.{one.module}"] = _module(
             one,
             images[one.model] if one.model else str(one.image),
-            env={**variables, **one.env} if one.model else one.env,
+            env={**variables, _IMAGE: images[one.model], **one.env} if one.model else one.env,
             options=_options(one),
         )
         twin = (one.settings.desired() if one.settings else {}) if one.model else one.twin

@@ -357,6 +357,9 @@ class Bridge:
             "dropped": sum(store.get("dropped", {}).values()),
         }
         model = {"name": self._about["model"], "version": self._about["version"]}
+        if self._edge.image:
+            # The same version may be built anew: by this whoever looks knows which of them tells.
+            model["image"] = self._edge.image
         error = service["error"] and as_property(service["error"])
         # Also while it ends for that reason.
         state = "failed" if self._service.error is not None else service["state"]

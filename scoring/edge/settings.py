@@ -20,11 +20,13 @@ class EdgeSettings:
         store: The folder of the store; SLIPWAY_EDGE_STORE.
         score: Where in an answer the score is, as keys with dots between; SLIPWAY_EDGE_SCORE.
         report_seconds: How often counts are reported that have changed; SLIPWAY_EDGE_REPORT_SECONDS.
+        image: The image that it runs, which it reports; SLIPWAY_EDGE_IMAGE.
     """
 
     store: Path
     score: str
     report_seconds: int
+    image: str = ""
 
     @classmethod
     def from_reader(cls, reader: Reader) -> EdgeSettings:
@@ -42,4 +44,5 @@ class EdgeSettings:
             store=store,
             score=reader.text("SLIPWAY_EDGE_SCORE", "score"),
             report_seconds=reader.integer("SLIPWAY_EDGE_REPORT_SECONDS", 30, least=1, most=86_400),
+            image=reader.text("SLIPWAY_EDGE_IMAGE"),
         )

@@ -22,6 +22,9 @@ MANIFEST = """models:
 CONFIG = "config:\n  slipway:targets: [iot-edge]\n  slipway:azure: {location: westeurope}\n"
 IMAGE = "made.azurecr.io/shop/models/iris@sha256:" + 64 * "a"
 CONDITION = "STARTS_WITH(deviceId, 'd-')"
+OLD = IMAGE[:-1] + "b"
+# What a module says of itself.
+TOLD = {"name": "iris", "version": "1", "image": IMAGE}
 
 
 @pytest.fixture
@@ -75,7 +78,7 @@ def fleet(hub):
     for number in range(1, 6):
         client.put_device(f"d-{number}", EDGE)
 
-    def tell(device, running="running", state="ready", error=None, code=200, image=IMAGE, **module):
+    def tell(device, running="running", state="ready", error=None, code=200, image=IMAGE, model=TOLD, **module):
         version = hub.hub.module(device, "$edgeAgent")["twin"]["desiredVersion"]
         hub.hub.report(
             device,
@@ -86,7 +89,7 @@ def fleet(hub):
                 "modules": {"iris": {"runtimeStatus": running, "settings": {"image": image}, **module}},
             },
         )
-        hub.hub.report(device, "iris", {"state": state, "error": error})
+        hub.hub.report(device, "iris", {"model": model, "state": state, "error": error})
 
     return tell
 
@@ -119,6 +122,24 @@ def test_each_device_is_told_with_its_state_and_the_reason_of_those_that_fail(pr
     shown = capsys.readouterr().out
     assert "1 of 5 devices ready, 2 failed, 2 rolling" in shown
     assert "d-2: backoff: Failed with 137: out of memory" in shown
+
+
+def test_what_the_version_before_said_of_itself_does_not_count_for_the_new_one(project, fleet, capsys):
+    fleet("d-1", model={"name": "iris", "version": "0"})
+    # The same version, built anew.
+    fleet("d-2", model=TOLD | {"image": OLD})
+    # A module of a deployment that does not tell it its image.
+    fleet("d-3", model={"name": "iris", "version": "1"})
+    stale = {"state": "failed", "error": "ValueError: mended since", "model": {"name": "iris", "version": "0"}}
+    fleet("d-4", **stale)
+    fleet("d-5", running="backoff", statusDescription="Failed with 137", **stale)
+    assert status(capsys)[1] == {
+        "d-1": ("rolling", None),
+        "d-2": ("rolling", None),
+        "d-3": ("ready", None),
+        "d-4": ("rolling", None),
+        "d-5": ("failed", "backoff: Failed with 137"),
+    }
 
 
 def test_a_diagnosis_tells_of_devices_that_fail_and_of_a_condition_that_no_device_meets(project, hub, fleet, capsys):

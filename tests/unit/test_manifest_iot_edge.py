@@ -171,7 +171,11 @@ def test_a_layer_is_the_model_the_pipeline_and_their_routes():
     agent = content["$edgeAgent"]
     assert agent.keys() == {"properties.desired.modules.iris", "properties.desired.modules.sensor"}
     module = agent["properties.desired.modules.iris"]
-    assert module["env"] == {"SLIPWAY_AUTH": {"value": "none"}, "UNIT": {"value": "mm"}}
+    assert module["env"] == {
+        "SLIPWAY_AUTH": {"value": "none"},
+        "SLIPWAY_EDGE_IMAGE": {"value": "r/iris@sha256:1"},
+        "UNIT": {"value": "mm"},
+    }
     assert (module["startupOrder"], module["restartPolicy"], module["status"]) == (2, "always", "running")
     options = json.loads("".join(text for name, text in sorted(module["settings"].items()) if name != "image"))
     assert options["Cmd"] == ["edge"]
