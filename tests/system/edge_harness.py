@@ -50,6 +50,9 @@ def install():
     """Have mosquitto, installed if it was not."""
     report = Report()
     context = context_of(ROOT, os.environ, report)
+    if context.which(mosquitto.NAME):
+        # Nothing to do, and no reason to wait for who sets up other things.
+        return
     context.cache.prepare()
     with context.cache.lock(lambda _: None), report.step("mosquitto") as step:
         mosquitto.ensure(context, step)
