@@ -260,7 +260,11 @@ class Engine:
         """
         removed = 0
         try:
+            # Of two names for one image that is used, the engine would remove the first.
+            used = {container["ImageID"] for container in self._client.api.containers(all=True)}
             for image in self._client.api.images():
+                if image["Id"] in used:
+                    continue
                 names = [*(image.get("RepoTags") or []), *(image.get("RepoDigests") or [])]
                 ours = [name for name in names if name.startswith(f"{repository}/")]
                 removed += bool(ours) and self._untag(ours)
@@ -284,7 +288,7 @@ class Engine:
                 continue
             except docker.errors.APIError as error:
                 if error.is_client_error():
-                    # A container uses it.
+                    # A container uses it by now.
                     return False
                 raise
         return True

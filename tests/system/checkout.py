@@ -32,7 +32,7 @@ PROGRAM = (
     "storage",
     "pyproject.toml",
 )
-SCORE = '''"""A model without dependencies, so that tests build in a second."""
+SCORE = '''"""A model of {project}'s own, without dependencies: built in a second."""
 import json
 
 
@@ -101,7 +101,7 @@ class Project:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "weights.json").write_text(json.dumps([1, 2, 3]))
         (folder / "sample.json").write_text("[1, 2]")
-        self.script(name).write_text(SCORE.format(answer=answer))
+        self.script(name).write_text(SCORE.format(project=self.stack, answer=answer))
         self.ports.setdefault(name, free_port())
         self._entries = getattr(self, "_entries", {})
         self._entries[name] = {
@@ -198,7 +198,7 @@ class Project:
         }
 
     def images(self):
-        """The models whose images the engine has under this project's names: another project may have the same ones."""
+        """The models whose images the engine has under this project's names."""
         found = set()
         for image in self.docker.api.images():
             for name in [*(image["RepoTags"] or []), *(image["RepoDigests"] or [])]:

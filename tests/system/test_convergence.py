@@ -69,10 +69,14 @@ def test_a_preview_lists_what_up_then_does(two):
 
 def test_a_removed_models_container_and_image_are_gone(two):
     assert two.images() == {"alpha", "beta"}
+    # As another project has it, whose model is the same.
+    elsewhere = f"{two.stack}-elsewhere"
+    two.containers()["alpha"].image.tag(elsewhere, "1")
     two.remove("beta")
     two.run("up")
     assert set(two.containers()) == {"alpha"}
     assert two.images() == {"alpha"}
+    two.docker.images.remove(f"{elsewhere}:1")
 
 
 def test_a_broken_model_fails_with_its_traceback_while_the_old_one_answers(two):
