@@ -276,6 +276,8 @@ class _Port:
         if not self._connected.is_set():
             raise ConnectionError("the broker is away")
         sent = [self.client.publish(one["topic"], base64.b64decode(one["body"]), qos=1) for one in messages]
+        if any(one.rc for one in sent):
+            raise ConnectionError("the broker has gone")
         until = time.monotonic() + _SECONDS
         while not all(one.is_published() for one in sent):
             if time.monotonic() > until or not self._connected.is_set():
