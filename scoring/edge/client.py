@@ -69,15 +69,8 @@ class Connection:
         self._was_opened = False
         self._over = threading.Event()
         self._old_at = time.monotonic() + _LIFE_SECONDS
-        client = IoTHubModuleClient.create_from_edge_environment(
-            connection_retry=False,
-            auto_connect=False,
-            ensure_desired_properties=False,
-            keep_alive=_KEEP_ALIVE_SECONDS,
-            sastoken_ttl=_TOKEN_SECONDS,
-        )
         # What takes messages without waiting for each: the client's own methods wait, some of them for ever.
-        pipeline: Any = client._mqtt_pipeline  # noqa: SLF001 - its version is locked, and a test sends through it
+        pipeline: Any = _create()._mqtt_pipeline  # noqa: SLF001 - its version is locked, and a test sends through it
         self._pipeline = pipeline
         pipeline.on_connected = None
         pipeline.on_disconnected = self._lose
@@ -241,6 +234,34 @@ class _Done:
         until = time.monotonic() + seconds
         while not self._all.wait(0.2) and time.monotonic() < until and not is_over():
             pass
+
+
+def _create() -> Any:
+    """Make a client, which asks the edge runtime whom to trust and for a token, and would wait for it for ever."""
+    made: list[Any] = []
+
+    def create() -> None:
+        try:
+            client = IoTHubModuleClient.create_from_edge_environment(
+                connection_retry=False,
+                auto_connect=False,
+                ensure_desired_properties=False,
+                keep_alive=_KEEP_ALIVE_SECONDS,
+                sastoken_ttl=_TOKEN_SECONDS,
+            )
+        except Exception as error:  # noqa: BLE001 - raised below
+            made.append(error)
+        else:
+            made.append(client)
+
+    maker = threading.Thread(target=create, name="edge-client", daemon=True)
+    maker.start()
+    maker.join(_ANSWER_SECONDS)
+    if not made:
+        raise TimeoutError(f"the edge runtime does not answer within {_ANSWER_SECONDS:g} s")
+    if isinstance(made[0], Exception):
+        raise made[0]
+    return made[0]
 
 
 def _to_hub(message: Message) -> Any:

@@ -86,7 +86,9 @@ def failed(message: Message, status: int, error: str, about: dict[str, str]) -> 
         error: The reason.
         about: Properties that every result has.
     """
-    reason = {**about, "alert": "false", "status": str(status), "error": error[:_LONGEST_ERROR]}
+    # A file's name, for one, may have what no text on the wire can have.
+    told = error[:_LONGEST_ERROR].encode("utf-8", "replace").decode()
+    reason = {**about, "alert": "false", "status": str(status), "error": told}
     result = _result(message, ERRORS, Rank.TELEMETRY, message.body, reason)
     return result if _size(result) <= _LARGEST else replace(result, body=b"")
 

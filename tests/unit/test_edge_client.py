@@ -16,6 +16,9 @@ from scoring.edge.client import Connection
 from scoring.edge.store import Message, Rank
 from tests.unit.scoring_harness import in_background, until
 
+# The client's own choice.
+pytestmark = pytest.mark.filterwarnings("ignore:ssl.PROTOCOL_TLSv1_2:DeprecationWarning")
+
 
 class Told:
     """What a connection told."""
@@ -178,3 +181,20 @@ def test_a_connection_is_given_up_before_the_client_renews_its_token(connection,
     now = edge_client.time.monotonic()
     monkeypatch.setattr(edge_client, "time", SimpleNamespace(monotonic=lambda: now + renewed_after - 60))
     assert connection.is_old
+
+
+def test_an_edge_runtime_that_never_answers_is_not_waited_for_for_ever(monkeypatch, connect):
+    answers = threading.Event()
+    monkeypatch.setattr(edge_client, "_ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(
+        edge_client, "IoTHubModuleClient", SimpleNamespace(create_from_edge_environment=lambda **_: answers.wait())
+    )
+    with pytest.raises(TimeoutError, match="the edge runtime does not answer"):
+        connect()
+    answers.set()
+
+
+def test_what_the_edge_runtime_refuses_is_told(monkeypatch, connect):
+    monkeypatch.delenv("EdgeHubConnectionString")
+    with pytest.raises(OSError, match="IoT Edge environment not configured correctly"):
+        connect()

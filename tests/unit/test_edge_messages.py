@@ -109,6 +109,11 @@ def test_a_message_that_could_not_be_scored_goes_on_with_the_reason():
     assert len(str(result.properties)) < 2000
 
 
+def test_a_reason_with_what_no_text_can_have_is_told_without_it():
+    result = failed(from_topic(TOPIC + "%24.mid=one", b"1"), 500, "no file caf\udce9.bin", ABOUT)
+    assert result.properties["error"] == "no file caf?.bin"
+
+
 def test_an_answer_that_the_hub_would_not_take_goes_to_errors_as_the_message_with_the_reason():
     message = from_topic(TOPIC + "%24.mid=one", b"small")
     assert scored(message, b"1" * 250_000, Tuning(), "score", ABOUT).endpoint == "scores"

@@ -1,8 +1,12 @@
 """The edge module's store: order, bounds, at least once, whatever happens between."""
 
+import random
 import shutil
 import sqlite3
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from scoring.edge.store import OUTPUTS, DamagedError, Message, Rank, Store, StoreError
 
+ROOT = Path(__file__).parents[2]
 MEBIBYTE = 1024 * 1024
 DAY = 86_400
 
@@ -234,6 +239,63 @@ def test_attempts_are_counted_across_processes(tmp_path):
     assert store.note_attempt(taken.number) == 1
     store.close()
     assert opened(tmp_path).note_attempt(taken.number) == 2
+
+
+# Takes inputs, makes results of them, forgets those that were sent; and tells of each when it is done.
+BUSY = """
+import os
+import sys
+from pathlib import Path
+from scoring.edge.store import OUTPUTS, Message, Rank, Store
+
+store = Store(Path(sys.argv[1]), max_bytes=10**6, max_age_seconds=10**6)
+store.begin()
+os.write(1, b"began\\n")
+for n in range(int(sys.argv[2]), 10**9):
+    store.put([Message(str(n), "in", {}, b"x" * 300, Rank.INPUT)])
+    os.write(1, b"put %d\\n" % n)
+    if n % 3:
+        [one, *_] = store.take([Rank.INPUT], 1)
+        rank = Rank.TELEMETRY if int(one.id) % 5 else Rank.ALERT
+        store.settle([one.number], [Message(one.id, "out", {}, b"x" * 300, rank)])
+    if n % 2:
+        for one in store.take(OUTPUTS, 1):
+            store.settle([one.number])
+            os.write(1, b"sent %d\\n" % int(one.id))
+"""
+
+
+def test_a_process_killed_at_any_moment_leaves_all_that_was_put_once_and_in_order(tmp_path):
+    path, chance = tmp_path / "messages.db", random.Random(7)
+    put, sent = -1, set()
+    for _ in range(12):
+        busy = subprocess.Popen(
+            [sys.executable, "-c", BUSY, str(path), str(put + 1)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        assert busy.stdout.readline() == "began\n"
+        time.sleep(chance.uniform(0, 0.15))
+        busy.kill()
+        for line in busy.communicate()[0].splitlines():
+            what, _, number = line.partition(" ")
+            put = max(put, int(number))
+            if what == "sent":
+                sent.add(int(number))
+        store = Store(path, max_bytes=10**6, max_age_seconds=10**6)
+        found = [[int(one.id) for one in store.take([rank], 10**6)] for rank in Rank]
+        assert store.counts().bytes == store._one("SELECT COALESCE(SUM(size), 0) FROM messages")
+        assert store.counts().dropped == {}
+        store._db.close()
+        there = [n for numbers in found for n in numbers]
+        assert all(numbers == sorted(numbers) for numbers in found)
+        assert len(there) == len(set(there))
+        assert not sent & set(there)
+        put = max([put, *there])
+        missing = set(range(put + 1)) - sent - set(there)
+        # Sent, and killed before it told.
+        assert len(missing) <= 1
+        sent |= missing
+    assert put > 100
+    assert list(tmp_path.glob("*.broken-*")) == []
 
 
 class Model(RuleBasedStateMachine):
