@@ -40,10 +40,14 @@ def numbers(device, output=None):
     return list(dict.fromkeys(body["n"] for body in device.bodies(output)))
 
 
+def status(scorer):
+    told = httpx.get(f"http://127.0.0.1:{scorer.port}/status", timeout=60).json()["edge"]
+    assert told["store"]["dropped"] == {}
+    return told
+
+
 def waiting(scorer):
-    told = httpx.get(f"http://127.0.0.1:{scorer.port}/status", timeout=60).json()["edge"]["store"]
-    assert told["dropped"] == {}
-    return told["waiting"]
+    return status(scorer)["store"]["waiting"]
 
 
 def with_threshold(device, scorer):
@@ -98,6 +102,7 @@ class Cut:
             scored = in_hand - waiting(scorer)["input"]
             time.sleep(CUT_SECONDS - 5)
             self.arrived_meanwhile = len(device.arrived) - self.before
+            self.was_noticed = not status(scorer)["connected"]
             left = waiting(scorer)
             self.scored_meanwhile = in_hand - left["input"] - scored
             self.alerts_of_the_cut = left["alert"]
@@ -187,7 +192,7 @@ def test_a_network_cut_for_minutes_loses_nothing_keeps_the_order_and_sends_alert
     # It went on scoring, and noticed by itself that nobody answered.
     assert found.arrived_meanwhile == 0
     assert found.scored_meanwhile > CUT_SECONDS / 2
-    assert "the connection to the hub was lost" in found.log
+    assert found.was_noticed
     assert "the hub is not there" in found.log
     # All alerts of the cut come before its other results, but for those that were on their way.
     after = [one["output"] for one in device.arrived[found.before :]]
