@@ -1,8 +1,9 @@
 """One Azurite for all storage accounts of a store: started with the first account, stopped with the last.
 
 It listens where containers of the Docker engine reach it too, and goes on when the plugin ends. Its accounts are given
-to it as it starts, so a new account starts it again; its ports and blobs stay. It knows keys only: whatever an account
-says about shared keys, and whatever identities may do, is not asked here.
+to it as it starts, so a new account starts it again; its ports and blobs stay. It knows keys only: what an account
+says about shared keys, and what identities may do, is asked by what stands in front of it for container groups
+(standins/azure_metadata).
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import hmac
 import json
 import os
 import shutil
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from email.utils import formatdate
 from pathlib import Path
@@ -26,13 +29,14 @@ from standins.azure_native.kinds.storage import account_key
 
 if TYPE_CHECKING:
     from provider.resource import Call
-    from standins.azure_native.store import Store
+    from standins.azure_native.store import Record, Store
     from toolchain.report import Step
 
 _ROOT = Path(__file__).parents[2]
 _ACCOUNTS = "storage:StorageAccount"
 _READY_SECONDS = 60.0
 _SECONDS = 30
+_SIGNED_SECONDS = 600
 _VERSION = "2021-12-02"
 _GONE, _THERE = 404, 409
 
@@ -116,6 +120,27 @@ def _served(store: Store) -> dict[str, Any]:
         served: dict[str, Any] = json.loads((store.folder / "azurite" / "served.json").read_text(encoding="utf-8"))
         return served
     return {}
+
+
+def place(store: Store) -> tuple[str, int] | None:
+    """Return where it serves blobs: host and port; None where it serves no account."""
+    served = _served(store)
+    return (served["host"], served["ports"]["blob"]) if served else None
+
+
+def account_signature(store: Store, account: Record) -> str:
+    """Return what opens all blobs of an account for some minutes, as part of a query (an account SAS, 2019-02-02).
+
+    Args:
+        store: Whose key it is made with.
+        account: Which.
+    """
+    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + _SIGNED_SECONDS))
+    given = {"sp": "rwdlacup", "ss": "b", "srt": "sco", "se": until, "sv": "2019-02-02"}
+    lines = [account.name, given["sp"], given["ss"], given["srt"], "", until, "", "", given["sv"], ""]
+    key = base64.b64decode(account_key(store, account.id))
+    signature = base64.b64encode(hmac.new(key, "\n".join(lines).encode(), hashlib.sha256).digest()).decode()
+    return urllib.parse.urlencode({**given, "sig": signature})
 
 
 def withdraw(call: Call, store: Store, account: str) -> None:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _DAYS = 365
@@ -20,20 +21,24 @@ _CA = "ca.pem"
 _SERVER = "server.pem"
 
 
-def certificates(folder: Path) -> tuple[Path, Path]:
+def certificates(
+    folder: Path, *, names: Sequence[str] = ("localhost",), authority: str = "Slipway stand-in for IoT Hub"
+) -> tuple[Path, Path]:
     """Make the certificates, where they are not there yet or are about to expire.
 
     Args:
         folder: Where they are kept.
+        names: What clients call the server, beside 127.0.0.1.
+        authority: The authority's name.
 
     Returns:
         The authority's certificate, and the server's with its key. The authority's key is not kept.
     """
-    authority, server = folder / _CA, folder / _SERVER
-    if not (authority.is_file() and server.is_file() and _lasts(server)):
+    ca, server = folder / _CA, folder / _SERVER
+    if not (ca.is_file() and server.is_file() and _lasts(server)):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _make(authority, server)
-    return authority, server
+        _make(ca, server, names, authority)
+    return ca, server
 
 
 def _lasts(server: Path) -> bool:
@@ -45,12 +50,12 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def _make(authority: Path, server: Path) -> None:
+def _make(authority: Path, server: Path, names: Sequence[str], title: str) -> None:
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Slipway stand-in for IoT Hub")])
-    ca = _signed(issuer, issuer, ca_key, ca_key, ca=True)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    own = _signed(subject, issuer, key, ca_key, ca=False)
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, title)])
+    ca = _signed(issuer, issuer, ca_key, ca_key, names=())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+    own = _signed(subject, issuer, key, ca_key, names=names)
     pem = serialization.Encoding.PEM
     private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     # The server's first: clients that find the authority's find a server that goes with it.
@@ -64,8 +69,9 @@ def _signed(
     key: ec.EllipticCurvePrivateKey,
     signer: ec.EllipticCurvePrivateKey,
     *,
-    ca: bool,
+    names: Sequence[str],
 ) -> x509.Certificate:
+    """Sign a server's certificate, or the authority's where no name is given."""
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -74,11 +80,11 @@ def _signed(
         .serial_number(x509.random_serial_number())
         .not_valid_before(_now() - dt.timedelta(days=1))
         .not_valid_after(_now() + dt.timedelta(days=_DAYS))
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .add_extension(x509.BasicConstraints(ca=not names, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
     )
-    if ca:
+    if not names:
         usage = x509.KeyUsage(
             digital_signature=True,
             content_commitment=False,
@@ -92,8 +98,8 @@ def _signed(
         )
         builder = builder.add_extension(usage, critical=True)
     else:
-        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False).add_extension(
+        called = [*map(x509.DNSName, names), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        builder = builder.add_extension(x509.SubjectAlternativeName(called), critical=False).add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False
         )
     return builder.sign(signer, hashes.SHA256())

@@ -12,7 +12,9 @@ _RESTART = {"Always": "always", "OnFailure": "on-failure", "Never": "no"}
 _LOG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
 
 
-def network_body(image: str, labels: dict[str, str], inputs: dict[str, Any], address: str) -> dict[str, Any]:
+def network_body(
+    image: str, labels: dict[str, str], inputs: dict[str, Any], address: str, hosts: list[str]
+) -> dict[str, Any]:
     """Describe the container that holds the network.
 
     Args:
@@ -20,6 +22,7 @@ def network_body(image: str, labels: dict[str, str], inputs: dict[str, Any], add
         labels: Whose it is.
         inputs: The group's.
         address: Where its ports are published.
+        hosts: Names that lead elsewhere than the net says, as Docker takes them.
 
     Returns:
         The body of Docker's create.
@@ -33,6 +36,7 @@ def network_body(image: str, labels: dict[str, str], inputs: dict[str, Any], add
         "RestartPolicy": {"Name": "always"},
         "LogConfig": _LOG,
         "CapDrop": ["ALL"],
+        "ExtraHosts": hosts,
         "Dns": dns.get("nameServers") or [],
         "DnsSearch": (dns.get("searchDomains") or "").split(),
         "DnsOptions": (dns.get("options") or "").split(),

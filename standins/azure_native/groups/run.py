@@ -17,6 +17,7 @@ from standins.docker.engine import CONFLICT, NOT_FOUND, EngineError
 
 if TYPE_CHECKING:
     from provider.resource import Call
+    from standins.azure_native.metadata import Surroundings
     from standins.azure_native.store import Store
     from standins.docker.engine import Engine
 
@@ -62,34 +63,36 @@ class Group:
     def _mine(self) -> dict[str, str]:
         return {STORE: self.store.mark, GROUP: self.resource.lower()}
 
-    def run(self, call: Call, inputs: dict[str, Any]) -> str:
+    def run(self, call: Call, inputs: dict[str, Any], around: Surroundings | None) -> str:
         """Make all of it, whatever there is of it already.
 
         Args:
             call: To report progress.
             inputs: The group's; its images are on the engine.
+            around: What its containers find beside the net; None: nothing.
 
         Returns:
             The address of its ports; empty when it has none.
         """
         self.remove()
         pause.ensure(self.engine)
-        address = self._network(inputs)
+        address = self._network(inputs, around)
         volumes = self._volumes(inputs)
         for container in inputs.get("initContainers") or []:
             call.status(f"running {container['name']}")
-            self._start(container, volumes, "Never")
+            self._start(container, volumes, "Never", around)
             self._finish(call, container["name"])
         for container in inputs["containers"]:
             call.status(f"starting {container['name']}")
-            self._start(container, volumes, inputs.get("restartPolicy", "Always"))
+            self._start(container, volumes, inputs.get("restartPolicy", "Always"), around)
         return address
 
-    def _network(self, inputs: dict[str, Any]) -> str:
+    def _network(self, inputs: dict[str, Any], around: Surroundings | None) -> str:
         public = bool((inputs.get("ipAddress") or {}).get("ports"))
         for attempt in range(_ADDRESSES):
             address = self._address(attempt) if public else ""
-            body = network_body(pause.IMAGE, self.labels(NETWORK), inputs, address)
+            hosts = around.hosts if around else []
+            body = network_body(pause.IMAGE, self.labels(NETWORK), inputs, address, hosts)
             with self.engine.doing(f"make the network of {self.prefix}") as api:
                 made = api.create_container_from_config(body, self.prefix)["Id"]
             try:
@@ -102,6 +105,9 @@ class Group:
                 if not taken:
                     raise
                 continue
+            if around:
+                with self.engine.doing(f"look at the network of {self.prefix}") as api:
+                    around.reach(api.inspect_container(made)["State"]["Pid"])
             return address
         raise ProviderError(f"no loopback address is free for {self.prefix}: too many container groups run here")
 
@@ -154,7 +160,9 @@ class Group:
             finally:
                 api.remove_container(made, force=True)
 
-    def _start(self, container: dict[str, Any], volumes: dict[str, str], restart: str) -> None:
+    def _start(
+        self, container: dict[str, Any], volumes: dict[str, str], restart: str, around: Surroundings | None
+    ) -> None:
         name = container["name"]
         with self.engine.doing(f"start container {name}") as api:
             body = container_body(
@@ -166,6 +174,8 @@ class Group:
                 cpus=int(api.info()["NCPU"]),
             )
             made = api.create_container_from_config(body, f"{self.prefix}-{name}")["Id"]
+            if around:
+                around.trust(self.engine, made)
             api.start(made)
 
     def _finish(self, call: Call, name: str) -> None:

@@ -6,6 +6,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
+from standins.azure_native import metadata
 from standins.azure_native.arm import ArmError
 from standins.azure_native.difference import differences
 from standins.azure_native.groups.run import Group
@@ -155,7 +156,8 @@ class ContainerGroup(Kind):
 
     def provision(self, call: Call, record: Record, inputs: dict[str, Any]) -> dict[str, Any]:
         """Run it."""
-        address = Group(self.engine, self.store, record.id).run(call, inputs)
+        around = metadata.surroundings(call, self.store, self.engine) if inputs.get("identity") else None
+        address = Group(self.engine, self.store, record.id).run(call, inputs, around)
         if inputs.get("ipAddress"):
             record.computed["ipAddress"] = {
                 **inputs["ipAddress"],
@@ -190,6 +192,7 @@ class ContainerGroup(Kind):
         group = Group(self.engine, self.store, record.id)
         group.stop()
         group.remove()
+        metadata.withdraw(self.store, self.engine, record.id)
 
 
 def _inaccessible(inputs: dict[str, Any], image: str, reason: str) -> ArmError:

@@ -25,6 +25,9 @@ MAY_PULL = frozenset(
         "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
     }
 )
+# Storage Blob Data Owner, Contributor; Reader. Roles on the account itself, Owner's too, are none on its data.
+MAY_WRITE_BLOBS = frozenset({"b7e6dc6d-f1e8-4753-8033-0f276bb0955b", "ba92f5b4-2d11-453d-a403-e96b0029c9fe"})
+MAY_READ_BLOBS = MAY_WRITE_BLOBS | {"2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"}
 
 
 class RoleAssignment(Kind):
@@ -83,8 +86,23 @@ def may_pull(assignments: list[Record], principal: str, registry: str) -> bool:
     Returns:
         Whether one of them allows it, at the registry or above.
     """
+    return has_role(assignments, principal, MAY_PULL, registry)
+
+
+def has_role(assignments: list[Record], principal: str, roles: frozenset[str], on: str) -> bool:
+    """Tell whether a principal has one of some roles.
+
+    Args:
+        assignments: All that there are.
+        principal: Its object id.
+        roles: The roles' ids.
+        on: The id of what it is to have it on.
+
+    Returns:
+        Whether it has, there or above.
+    """
     said = [_said(one.body) for one in assignments]
     return any(
-        who == principal.lower() and role in MAY_PULL and f"{registry.lower()}/".startswith(f"{scope}/")
+        who == principal.lower() and role in roles and f"{on.lower()}/".startswith(f"{scope}/")
         for scope, who, role in said
     )
