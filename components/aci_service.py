@@ -87,10 +87,13 @@ class AciService(pulumi.ComponentResource):
         plain, secret, identities = self._variables(keys)
         self._revision = self._revised(plain)
         group = self._group(plain, secret, identities)
-        host = self._host(group)
-        self.endpoint = self._url(self._led(group, host))
+        address = self._led(group, self._host(group))
+        self.endpoint = self._url(address.apply(lambda name: target.host or name))
         # Without the keys: Pulumi's debug log has a stack's outputs as they are. AccessKeys has them in the state.
         self.outputs = {"endpoint": self.endpoint, "group": group.name, "auth": target.auth}
+        if target.host:
+            # What the host's name has to lead to.
+            self.outputs["address"] = address
         self.register_outputs({"endpoint": self.endpoint})
 
     def _refuse(self) -> None:
@@ -153,7 +156,8 @@ class AciService(pulumi.ComponentResource):
         settings = self._scope.settings
         parts = {
             "image": self._image.tag,
-            "target": self._target.model_dump(mode="json"),
+            # What callers call it is nothing of the group's.
+            "target": self._target.model_dump(mode="json", exclude={"host"}),
             "variables": {name: value for name, value in plain.items() if isinstance(value, str)},
             "tls": self._tls.model_dump(mode="json") if self._tls else None,
             "where": [settings.location, self._private],

@@ -131,6 +131,14 @@ _VERSION_ALLOWED = (
 )
 Version = Annotated[str, matching(_VERSION, _VERSION_ALLOWED), _OrWholeNumber(minimum=0)]
 
+HostName = Annotated[
+    str,
+    matching(
+        r"(?=.{4,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+",
+        'a host\'s name as in "iris.example.com"',
+    ),
+]
+
 # A text on one line; whole numbers are taken as text.
 Text = Annotated[
     str,

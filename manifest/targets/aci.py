@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Le
 from pydantic import Field, ValidationInfo, field_validator
 
-from manifest.fields import Checked, Memory, matching, mebibytes, refusal
+from manifest.fields import Checked, HostName, Memory, matching, mebibytes, refusal
 from manifest.targets.base import Target
 
 # What every region has; a group's containers share it.
@@ -43,6 +43,11 @@ class AciTarget(Target):
     gpu: Gpu | None = Field(default=None, description="Graphics processors.")
     label: Label | None = Field(
         default=None, description="The first part of the address. Default: one that follows from the model's name."
+    )
+    host: HostName | None = Field(
+        default=None,
+        description="The name that callers use, which you lead to the address, and which the certificate is for. "
+        "Default: the address.",
     )
     https: bool = Field(
         default=True,
@@ -107,6 +112,6 @@ class AciTarget(Target):
         return mebibytes(self.memory)
 
     def claims(self, model: str) -> Mapping[str, int | str]:
-        """Return the label, where one is given; others differ as models' names do."""
+        """Return the label and the host, where they are given; others differ as models' names do."""
         del model
-        return {"label": self.label} if self.label else {}
+        return {key: value for key, value in (("label", self.label), ("host", self.host)) if value}

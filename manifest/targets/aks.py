@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Gt, Le
 from pydantic import Field, ValidationInfo, field_validator
 
-from manifest.fields import Checked, Memory, Version, matching, mebibytes, refusal
+from manifest.fields import Checked, HostName, Memory, Version, matching, mebibytes, refusal
 from manifest.targets.base import Target
 from manifest.targets.replicas import OrNumber, Replicas
 
@@ -15,13 +15,6 @@ Namespace = Annotated[
     matching(
         "[a-z0-9](?=[a-z0-9-]{0,62}$)(?:-?[a-z0-9])*",
         "at most 63 lower-case letters, digits and single hyphens, beginning and ending with a letter or digit",
-    ),
-]
-HostName = Annotated[
-    str,
-    matching(
-        r"(?=.{4,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+",
-        'a host\'s name as in "iris.example.com"',
     ),
 ]
 Digest = Annotated[str, matching("sha256:[0-9a-f]{64}", 'an image\'s digest as in "sha256:..."')]

@@ -147,9 +147,33 @@ def test_https_is_a_container_beside_the_model_whose_port_is_not_published(aci):
     assert files["key.pem"] == KEY
     assert files["certificate.pem"] == CERTIFICATE
     assert "server 127.0.0.1:8080;" in files["nginx.conf"]
+    # A script that asks for its URL is told what callers use, whatever they say themselves.
+    assert "proxy_set_header X-Forwarded-Proto https;" in files["nginx.conf"]
     assert not any("canary-tls-key" in shown(one.inputs) for one in recorder.registered)
     assert recorder.one(READY).inputs["url"].startswith("https://")
     assert wrong(recorder) == []
+
+
+def test_callers_use_the_name_that_the_certificate_is_for_where_the_manifest_has_one(aci, monkeypatch):
+    told = {}
+
+    def export(name, value):
+        pulumi.Output.from_input(value).apply(lambda known: told.update({name: known}))
+
+    monkeypatch.setattr(pulumi, "export", export)
+
+    def exported(target):
+        recorder = aci(target, secrets=["tlsKey"], config={"tlsKey": KEY}, **TLS)
+        return recorder, told["models"]["iris"]["targets"]["aci"]
+
+    recorder, named = exported({"host": "iris.example.com"})
+    before, unnamed = exported({})
+    label = recorder.one(GROUP).inputs["ipAddress"]["dnsNameLabel"]
+    assert named == {**unnamed, "endpoint": "https://iris.example.com", "address": f"{label}.example"}
+    assert unnamed["endpoint"] == f"https://{label}.example"
+    # It is asked where it is, whether or not the name leads there yet; and the group is the same one.
+    assert recorder.one(READY).inputs == before.one(READY).inputs
+    assert recorder.one(GROUP).inputs == before.one(GROUP).inputs
 
 
 @pytest.mark.parametrize(
