@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cli.errors import Exit
+from cli.errors import CliError, Exit
 from cli.main import run
 from cli.pods import SLEEPS
 from tests.unit.cli_harness import FakePulumi, service, write_iris
@@ -252,3 +252,16 @@ def test_a_model_without_pods_that_may_not_sleep_was_stopped_and_does_not_answer
     assert run(["score"]) == Exit.FAILED
     capsys.readouterr()
     assert _state(capsys) == ("stopped", None)
+
+
+def test_who_is_not_let_into_the_cluster_asks_the_model_all_the_same(project, capsys, monkeypatch):
+    def refuses(_pulumi, **_):
+        raise CliError("The cluster refuses.")
+
+    monkeypatch.setattr("cli.cluster.Cluster", refuses)
+    with service({"label": "setosa"}) as server:
+        placed = {"endpoint": server.endpoint, "namespace": "shop-dev", "deployment": "iris"}
+        targets = {"aks": placed}
+        project.answers(out={"models": {"iris": {"version": "1", "image": "r/iris@sha256:1", "targets": targets}}})
+        assert run(["score", "iris"]) == Exit.OK
+    assert json.loads(capsys.readouterr().out) == {"label": "setosa"}
