@@ -144,9 +144,11 @@ def _device(name: str, placement: Placement, agent: Mapping[str, Any], own: Mapp
 
 
 def _is_of(model: Mapping[str, Any], placement: Placement) -> bool:
-    """Whether it is what is deployed that reports itself so: the version, and of its images the one."""
+    """Whether it is what is deployed that reports itself so: by its image, or its version where it knows no image."""
     image = model.get("image")
-    return model.get("version") == placement.version and not (image and placement.image and image != placement.image)
+    if image and placement.image:
+        return bool(image == placement.image)
+    return bool(model.get("version") == placement.version)
 
 
 def overall(devices: Iterable[DeviceState]) -> str:

@@ -72,7 +72,8 @@ class Simulated(threading.Thread):
         agent, modules = desired["$edgeAgent"], {}
         for name, one in (agent.get("modules") or {}).items():
             modules[name] = {"runtimeStatus": "running", "settings": {"image": one["settings"]["image"]}}
-            self._report(name, {"state": "ready", "error": None})
+            image = one["env"]["SLIPWAY_EDGE_IMAGE"]["value"]
+            self._report(name, {"model": {"image": image}, "state": "ready", "error": None})
         applied = {"lastDesiredVersion": agent["$version"], "lastDesiredStatus": {"code": 200, "description": ""}}
         self._report("$edgeAgent", {**applied, "modules": modules})
 
