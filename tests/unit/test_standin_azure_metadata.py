@@ -1,11 +1,15 @@
 """Identities in container groups of the stand-in for Azure: who is given a token, and what a token opens."""
 
 import contextlib
+import json
+import os
 import ssl
+import threading
 import time
 
 import pytest
 
+from provider.resource import Call
 from standins.azure_metadata import blobs, endpoint
 from standins.azure_metadata.tokens import LIFE_SECONDS, Tokens
 from standins.azure_native import metadata
@@ -188,3 +192,19 @@ def test_the_authority_is_where_openssl_looks_for_it(store, tmp_path):
         with contextlib.suppress(ssl.SSLWantReadError):
             one.do_handshake()
     assert dict(name for [name] in ends[0].getpeercert()["issuer"]) == {"commonName": metadata.AUTHORITY}
+
+
+def test_without_root_a_group_is_told_that_it_gets_no_tokens_and_runs_all_the_same(store, monkeypatch):
+    said = []
+    call = Call("urn:pulumi:t::t::t::t", threading.Event(), lambda severity, text, _: said.append((severity, text)))
+    engine = None  # Nothing may be asked of it.
+    assert metadata.surroundings(call, store, engine) is None
+    assert said == []
+    served = store.folder / "azurite" / "served.json"
+    served.parent.mkdir()
+    served.write_text(json.dumps({"host": "127.0.0.1", "ports": {"blob": 1}, "accounts": ["kept"]}))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert metadata.surroundings(call, store, engine) is None
+    [(severity, text)] = said
+    assert severity == "warning"
+    assert "takes root" in text
