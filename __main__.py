@@ -13,9 +13,10 @@ from components.model_registry import registered_model
 from components.promoted_image import promoted_image, promoted_release
 from manifest import ManifestError, load_environment, load_manifest
 from manifest.live import live_models, live_targets
+from manifest.platforms import platforms_needed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from components.azure import Platform
     from components.placement import Images
@@ -55,17 +56,24 @@ def main(root: Path = ROOT) -> None:
     own_models = platform.models.location if platform and environment.registers_in_workspace else None
     project = Project(root, environment, repository, own_models)
 
-    images = _images(models, project, platform)
+    images = _images(models, platforms_needed(manifest, environment), project, platform)
     placement = Placement(wanted, images, project=project, platform=platform)
     outputs = {}
     for model, image in images.values():
         targets = {one.kind: placement.place(model, one) for one in live_targets(model, environment.targets)}
-        outputs[model.name] = {"version": model.version, "image": image.ref, "targets": targets}
+        outputs[model.name] = {
+            "version": model.version,
+            "image": image.ref,
+            "platforms": list(image.platforms),
+            "targets": targets,
+        }
     for name, value in {"models": outputs, **placement.outputs}.items():
         pulumi.export(name, value)
 
 
-def _images(models: Sequence[Model], project: Project, platform: Platform | None) -> Images:
+def _images(
+    models: Sequence[Model], platforms: Mapping[str, tuple[str, ...]], project: Project, platform: Platform | None
+) -> Images:
     """Return each model's image, built or promoted; a promoted model is the one that was built then."""
     environments = EnvironmentImages(project)
     release = promoted_release(project) if project.environment.promote_from else None
@@ -73,9 +81,10 @@ def _images(models: Sequence[Model], project: Project, platform: Platform | None
     for model in models:
         if release is None:
             registered = registered_model(model, project=project, platform=platform)
-            image = ScoringImage(model, environments.of(model), project=project, registered=registered)
+            environment = environments.of(model, platforms[model.name])
+            image = ScoringImage(model, environment, project=project, registered=registered)
             images[model.name] = (model, image)
-        elif promoted := promoted_image(model, release, project):
+        elif promoted := promoted_image(model, release, project, platforms[model.name]):
             images[model.name] = promoted
     return images
 

@@ -119,6 +119,11 @@ def deployed_images(outputs: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     return {name: (str(model["version"]), str(model["image"])) for name, model in _models(outputs).items()}
 
 
+def deployed_platforms(outputs: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return what each model's image was built for; nothing for one whose stack was deployed before that was told."""
+    return {name: tuple(map(str, model.get("platforms") or ())) for name, model in _models(outputs).items()}
+
+
 def _models(outputs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     models = outputs.get("models")
     return dict(models) if isinstance(models, dict) else {}
@@ -128,8 +133,9 @@ def _release(
     pulumi: Pulumi, outputs: Mapping[str, Any], promoted: Release | None, images: Mapping[str, ImageRecord]
 ) -> Release:
     """The release as it would be recorded, without the models' answers."""
+    built_for = deployed_platforms(outputs)
     models = tuple(
-        ReleasedModel(name=name, version=version, image=image, supply_chain=images.get(name))
+        ReleasedModel(name=name, version=version, image=image, platforms=built_for[name], supply_chain=images.get(name))
         for name, (version, image) in sorted(deployed_images(outputs).items())
     )
     time = datetime.now(UTC).replace(microsecond=0)

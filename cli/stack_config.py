@@ -47,6 +47,11 @@ class StackConfig:
     _text: str
 
     @property
+    def plain_values(self) -> dict[str, Any]:
+        """Those of the values that have nothing encrypted in them."""
+        return {key: value for key, value in self.values.items() if not _has_secure(value)}
+
+    @property
     def live_targets(self) -> tuple[str, ...]:
         """The kinds of targets that the file says are live; whatever else it holds is not checked."""
         given = self.values.get("slipway:targets")

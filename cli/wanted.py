@@ -54,6 +54,14 @@ def checked_environment(config: StackConfig) -> Environment | None:
         raise CliError(str(error), code=Exit.USAGE) from None
 
 
+def plain_environment(config: StackConfig) -> Environment | None:
+    """Return a stack's configuration as far as it is not encrypted; None where that is not enough to tell it."""
+    try:
+        return load_environment(config.plain_values, source=config.file.name)
+    except ManifestError:
+        return None
+
+
 def repository_of(pulumi: Pulumi) -> str:
     """Return what the names of a stack's images begin with: registry and project.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pulumi
 
 from components.package_index import build_secrets
-from components.pushed_image import pushed_image
+from components.pushed_image import platform_options, pushed_image
 from manifest import requirements
 
 if TYPE_CHECKING:
@@ -34,10 +34,12 @@ class EnvironmentImage(pulumi.ComponentResource):
 
     Attributes:
         hash: Of everything that goes into the image, in hexadecimal; known before it is built.
+        platforms: What it is built for.
         ref: The image's name with its digest.
     """
 
     hash: str
+    platforms: tuple[str, ...]
     ref: pulumi.Output[str]
 
     def __init__(
@@ -47,6 +49,7 @@ class EnvironmentImage(pulumi.ComponentResource):
         extras: Sequence[Extra],
         base: str,
         digest: str,
+        platforms: tuple[str, ...],
         project: Project,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -57,10 +60,11 @@ class EnvironmentImage(pulumi.ComponentResource):
             extras: What of the runtime's own only some models have.
             base: The base image, with the Python version that the dependencies ask for.
             digest: The hash of everything that goes into the image.
+            platforms: What to build it for.
             project: The checkout and its stack.
             opts: Pulumi's options.
         """
-        self.hash = digest
+        self.hash, self.platforms = digest, platforms
         name = f"environment-{digest[:12]}"
         super().__init__("slipway:index:EnvironmentImage", name, None, opts)
         secrets = build_secrets(project.environment, project.root)
@@ -68,6 +72,7 @@ class EnvironmentImage(pulumi.ComponentResource):
             name,
             project=project,
             tag=f"environments:{digest[:12]}",
+            platforms=platform_options(platforms),
             contexts={"runtime": "scoring"},
             parent=self,
             build_args={"BASE": base, "EXTRAS": " ".join(extras), "REQUIREMENTS": "\n".join(dependencies.pip)},
@@ -88,8 +93,8 @@ class EnvironmentImages:
         self._project = project
         self._images: dict[str, EnvironmentImage] = {}
 
-    def of(self, model: Model) -> EnvironmentImage:
-        """Return the environment of a model.
+    def of(self, model: Model, platforms: tuple[str, ...]) -> EnvironmentImage:
+        """Return the environment of a model, for the platforms of its image.
 
         Raises:
             ManifestError: The model's requirements cannot be served.
@@ -99,10 +104,10 @@ class EnvironmentImages:
             pulumi.log.info(f"{model.name}: {note}")
         base = _base_image(self._project.environment.base_image, dependencies.python)
         extras = model.extras
-        digest = _environment_hash(self._project.root, base, extras, dependencies)
+        digest = _environment_hash(self._project.root, base, extras, platforms, dependencies)
         if digest not in self._images:
             self._images[digest] = EnvironmentImage(
-                dependencies, extras=extras, base=base, digest=digest, project=self._project
+                dependencies, extras=extras, base=base, digest=digest, platforms=platforms, project=self._project
             )
         return self._images[digest]
 
@@ -119,8 +124,15 @@ def _base_image(base: str, python: str | None) -> str:
     return f"{named['name']}:{python}{named['variant'] or ''}"
 
 
-def _environment_hash(root: Path, base: str, extras: Sequence[Extra], dependencies: requirements.Dependencies) -> str:
+def _environment_hash(
+    root: Path,
+    base: str,
+    extras: Sequence[Extra],
+    platforms: Sequence[str],
+    dependencies: requirements.Dependencies,
+) -> str:
     files = [_DOCKERFILE, "scoring/requirements.lock"]
     files += [f"scoring/requirements.{extra}.{kind}" for extra in extras for kind in ("in", "lock")]
     texts = ((root / name).read_text(encoding="utf-8") for name in files)
-    return hashlib.sha256("\0".join([*texts, base, " ".join(extras), *dependencies.pip]).encode()).hexdigest()
+    parts = [*texts, base, " ".join(extras), " ".join(platforms), *dependencies.pip]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform as machine
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -21,14 +20,6 @@ if TYPE_CHECKING:
 
 _PASSWORD = "slipway:edgeRegistryPassword"  # noqa: S105 - a key of the configuration
 _BASE_PRIORITY = 1
-# What the builder, which is on this machine, makes images for.
-_PLATFORMS = {
-    "x86_64": "linux/amd64",
-    "amd64": "linux/amd64",
-    "aarch64": "linux/arm64",
-    "arm64": "linux/arm64",
-    "armv7l": "linux/arm/v7",
-}
 
 
 class IotEdgeBase(pulumi.ComponentResource):
@@ -94,7 +85,6 @@ class IotEdgeModule(pulumi.ComponentResource):
         target: IotEdgeTarget,
         images: Mapping[str, pulumi.Input[str]],
         *,
-        built_here: bool,
         base: IotEdgeBase,
         platform: Platform,
         opts: pulumi.ResourceOptions | None = None,
@@ -105,17 +95,11 @@ class IotEdgeModule(pulumi.ComponentResource):
             model: The model as the manifest has it.
             target: What its manifest entry asks for here.
             images: The images of this model, and of those that its pipeline names.
-            built_here: Whether this machine's builder makes them.
             base: What the devices have already.
             platform: What the stack has in Azure.
             opts: Pulumi's options.
-
-        Raises:
-            pulumi.RunError: The images are not made for these devices.
         """
         super().__init__("slipway:index:IotEdgeModule", model.name, None, opts)
-        if built_here:
-            _refuse_other_platforms(model, target)
         if model.scoring.collect or model.scoring.telemetry:
             pulumi.log.info(
                 f"{model.name}: on devices nothing is collected or traced; route its outputs to the hub, or ask with "
@@ -175,12 +159,3 @@ def _registries(project: Project, platform: Platform) -> pulumi.Output[dict[str,
     return pulumi.Output.all(server, secret).apply(
         lambda known: {"images": {"address": known[0], "username": user, "password": known[1]}}
     )
-
-
-def _refuse_other_platforms(model: Model, target: IotEdgeTarget) -> None:
-    own = _PLATFORMS.get(machine.machine().lower())
-    if target.platform != own:
-        raise pulumi.RunError(
-            f"model {model.name}: iot-edge: its devices are {target.platform}, and images are built for {own} here: "
-            "each is checked by running it. Deploy from a machine of that kind, or promote images built on one."
-        )

@@ -9,7 +9,6 @@ import pulumi
 
 from components.local_batch import local_batch
 from components.local_docker import LocalDocker
-from components.scoring_image import ScoringImage
 from manifest import AksTarget, BatchTarget, IotEdgeTarget, LocalDockerTarget
 from manifest.live import needs_cluster, needs_platform
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from components.kubernetes import Cluster
     from components.project import Project
     from components.promoted_image import PromotedImage
+    from components.scoring_image import ScoringImage
     from manifest import AnyTarget, Environment, Model
 
     Images = dict[str, tuple[Model, ScoringImage | PromotedImage]]
@@ -143,7 +143,6 @@ class Placement:
             model,
             target,
             {name: self._images[name][1].ref for name in (model.name, *target.models)},
-            built_here=isinstance(self._images[model.name][1], ScoringImage),
             base=self._devices,
             platform=self._in_azure,
         ).outputs

@@ -9,6 +9,8 @@ import pulumi
 from releases import ReleaseError, ReleaseStore, release_location
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from components.project import Project
     from manifest import Model
     from releases import Release, ReleasedModel
@@ -18,10 +20,12 @@ class PromotedImage(pulumi.ComponentResource):
     """An image by its digest, which `slipway promote` copied to this stack's registry.
 
     Attributes:
+        platforms: What it was built for; empty where its release does not tell.
         tag: The model's version and the beginning of the digest.
         ref: The image's name with its digest; targets take this one.
     """
 
+    platforms: tuple[str, ...]
     tag: str
     ref: pulumi.Output[str]
 
@@ -36,6 +40,7 @@ class PromotedImage(pulumi.ComponentResource):
             opts: Pulumi's options.
         """
         super().__init__("slipway:index:PromotedImage", released.name, None, opts)
+        self.platforms = released.platforms
         self.tag = f"{released.version}-{released.digest.removeprefix('sha256:')[:12]}"
         self.ref = pulumi.Output.from_input(project.repository).apply(released.image_in)
         self.register_outputs({"ref": self.ref, "tag": self.tag})
@@ -62,13 +67,19 @@ def promoted_release(project: Project) -> Release:
     return release
 
 
-def promoted_image(model: Model, release: Release, project: Project) -> tuple[Model, PromotedImage] | None:
+def promoted_image(
+    model: Model, release: Release, project: Project, platforms: Sequence[str]
+) -> tuple[Model, PromotedImage] | None:
     """Return a model in the version that was promoted, and its image; None where it was not promoted.
 
     Args:
         model: The model as the manifest has it.
         release: What this stack deploys.
         project: The checkout and its stack.
+        platforms: What its targets here run on.
+
+    Raises:
+        pulumi.RunError: The image was not built for one of them.
     """
     released = release.model(model.name)
     if released is None:
@@ -77,4 +88,9 @@ def promoted_image(model: Model, release: Release, project: Project) -> tuple[Mo
             f"it. Once {release.stack} runs it, promote that."
         )
         return None
+    if lacking := released.lacking(platforms):
+        raise pulumi.RunError(
+            f"{lacking}. `slipway:platforms: [{', '.join(platforms)}]` in Pulumi.{release.stack}.yaml has it built for "
+            f"{'that' if len(platforms) == 1 else 'these'} there; promote it then."
+        )
     return model.model_copy(update={"version": released.version}), PromotedImage(released, project=project)

@@ -8,12 +8,17 @@ import pulumi
 import pulumi_docker_build as docker_build
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from components.project import Project
 
 # 1980-01-01: the earliest time that a zip archive, and so a wheel, can hold.
 SOURCE_DATE_EPOCH = "315532800"
+
+
+def platform_options(platforms: Iterable[str]) -> list[str]:
+    """Return platforms as docker-build takes them; it knows one arm of 32 bits, v7, and without that in its name."""
+    return [one.removesuffix("/v7") for one in platforms]
 
 
 def pushed_image(

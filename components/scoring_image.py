@@ -11,7 +11,7 @@ import pulumi
 
 from components import dockerfile
 from components.model_registry import fetched_before, source_folder
-from components.pushed_image import pushed_image
+from components.pushed_image import platform_options, pushed_image
 from manifest import content
 
 if TYPE_CHECKING:
@@ -29,10 +29,12 @@ class ScoringImage(pulumi.ComponentResource):
     Its last build step answers the model's sample: an image that cannot is never pushed, and what runs goes on.
 
     Attributes:
+        platforms: What it is built for: those of its environment.
         tag: Version and content hash: known before the image is built, the same on every machine.
         ref: The image's name with its digest; targets take this one.
     """
 
+    platforms: tuple[str, ...]
     tag: str
     ref: pulumi.Output[str]
 
@@ -66,6 +68,7 @@ class ScoringImage(pulumi.ComponentResource):
             fetched or content.digest_tree(folder, content.model_files(model, project.root)),
             content.digest_tree(folder, content.code_files(model, project.root)),
         ]
+        self.platforms = base.platforms
         digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         self.tag = f"{model.version}-{digest[:12]}"
         name = f"models/{model.name}"
@@ -73,6 +76,7 @@ class ScoringImage(pulumi.ComponentResource):
             model.name,
             project=project,
             tag=f"{name}:{self.tag}",
+            platforms=platform_options(base.platforms),
             contexts={
                 "source": model.folder,
                 "runtime": "scoring",

@@ -16,7 +16,7 @@ from manifest.destinations import CollectSettings, HashKey, Secret, TelemetrySet
 from manifest.document import Document, Node
 from manifest.explain import Finding, explain
 from manifest.fields import AsTuple, Checked, Memory, Rule, matching, mebibytes, refusal
-from manifest.images import HOST, ImageName, Registry
+from manifest.images import HOST, ImageName, Platform, Registry
 from manifest.kubernetes import EntraSettings, KubernetesSettings
 from manifest.policies import PolicySettings
 from manifest.problems import ManifestError, Problem, closest, key_path, shown, unknown
@@ -125,6 +125,10 @@ class Environment(Checked):
     )
     builder: BuilderName = Field(default="slipway", description="The BuildKit builder.")
     base_image: ImageName = Field(default="python:3.11-slim", description="What environments are built on.")
+    platforms: Annotated[tuple[Platform, ...], AsTuple] = Field(
+        default=(),
+        description="Build images for these too, beside what the live targets run on: for stacks promoted from here.",
+    )
     promote_from: StackName | None = Field(
         default=None, description="Build nothing: deploy what `slipway promote` brought from this stack."
     )

@@ -1,10 +1,11 @@
-"""Names of registries and images, as the manifest and the stack's configuration take them."""
+"""Names of registries and images, and their platforms, as the manifest and the stack's configuration take them."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from manifest.fields import matching
 
 HOST = r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?::[0-9]{1,5})?"
+Platform = Literal["linux/amd64", "linux/arm64", "linux/arm/v7"]
 _REPOSITORY = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
 Registry = Annotated[
     str,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable  # noqa: TC003 - pydantic reads the annotations of its classes
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints
@@ -17,6 +18,7 @@ _IMAGE_PATTERN = r"[a-z0-9][a-z0-9.:/_-]{0,511}@sha256:[0-9a-f]{64}"
 
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=256)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Platform = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,20}(/[a-z0-9_]{1,20}){1,2}$")]
 
 
 class ReleasedModel(Record):
@@ -26,6 +28,7 @@ class ReleasedModel(Record):
         name: The model's name.
         version: Its version.
         image: Its image with the digest, where the stack that released it took it from.
+        platforms: What the image was built for, as `linux/amd64`; empty where that is not on record.
         sample: The request that it was asked, as text; None where it has none or where that is too long to keep.
         answer: What it answered, as text; None where it was not asked, or answers differently each time.
         supply_chain: Where its image came from, what is in it, who signed it; None where the stack records none of it.
@@ -34,6 +37,7 @@ class ReleasedModel(Record):
     name: Name
     version: Name
     image: Annotated[str, StringConstraints(pattern=rf"^{_IMAGE_PATTERN}$")]
+    platforms: tuple[Platform, ...] = ()
     sample: str | None = None
     answer: str | None = None
     supply_chain: ImageRecord | None = None
@@ -42,6 +46,16 @@ class ReleasedModel(Record):
     def digest(self) -> str:
         """The image's digest, as `sha256:...`."""
         return self.image.partition("@")[2]
+
+    def lacking(self, platforms: Iterable[str]) -> str | None:
+        """Return what its image lacks of platforms, as a sentence without its end; None where nothing is known to."""
+        lacks = [one for one in platforms if self.platforms and one not in self.platforms]
+        if not lacks:
+            return None
+        return (
+            f"the image of {self.name} was built for {', '.join(self.platforms)}, and its targets need "
+            f"{', '.join(lacks)}"
+        )
 
     def image_in(self, repository: str) -> str:
         """Return the same image, by the same digest, below another repository.

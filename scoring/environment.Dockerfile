@@ -5,6 +5,7 @@
 #                   EXTRAS             names of requirements.NAME.lock to install too, with spaces; may be empty
 #                   REQUIREMENTS       the models' requirements, one in each line; may be empty
 #                   SOURCE_DATE_EPOCH  the time that every file gets
+#                   TARGETARCH, TARGETVARIANT   the platform, as BuildKit sets them
 # Named contexts:   runtime            this folder, for requirements.*
 # Secrets:          pip_conf           a pip.conf: package mirrors; may be missing
 #                   ca_bundle          certificates to trust beside pip's own, as PEM; may be missing
@@ -32,7 +33,25 @@ install() {
         cat "$pips_own" /run/secrets/ca_bundle >"$PIP_CERT"
     fi
     export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_PROGRESS_BAR=off PIP_ROOT_USER_ACTION=ignore
-    "$base_python" -m pip --python /opt/venv/bin/python install --no-compile --prefer-binary "$@"
+    "$base_python" -m pip --python /opt/venv/bin/python install --no-compile --prefer-binary "$@" && return
+    if [ "$TARGETARCH" != amd64 ]; then
+        echo "pip cannot install this for linux/$TARGETARCH${TARGETVARIANT:+/$TARGETVARIANT}: what it names above has no" \
+            "wheel for that platform and this Python. Take a version that has one, or take the platform away." >&2
+    fi
+    return 1
+}
+
+# A base image that exists for one platform only is taken for every other one too: BuildKit warns of it, and goes on.
+check_base() {
+    triplet=$(python3 -c 'import sysconfig; print(sysconfig.get_config_var("MULTIARCH") or "")')
+    case $TARGETARCH:$triplet in
+    amd64:x86_64-* | arm64:aarch64-* | arm:arm-* | *:) ;;
+    amd64:* | arm64:* | arm:*)
+        echo "The base image (slipway:baseImage) is of $triplet, and was taken for linux/$TARGETARCH: it does not exist" \
+            "for that platform. Name one that does." >&2
+        return 1
+        ;;
+    esac
 }
 
 # compile stdlib|purelib [TEST-FOR-FIND...]: the modules of that folder, and those packages that pass the tests.
@@ -60,6 +79,7 @@ seal() {
 touch --date='1 second ago' /tmp/start
 case $1 in
 runtime)
+    check_base
     echo 'slipway:x:65532:' >>/etc/group
     echo 'slipway:x:65532:65532::/nonexistent:/usr/sbin/nologin' >>/etc/passwd
     # A volume that is mounted here takes this owner over, and the one who serves can write to it.
@@ -104,6 +124,8 @@ COPY --from=runtime requirements.* /
 FROM ${BASE}
 ENV PATH=/opt/venv/bin:$PATH
 ARG SOURCE_DATE_EPOCH
+ARG TARGETARCH
+ARG TARGETVARIANT
 # The same layer in every environment.
 RUN --mount=type=tmpfs,target=/tmp \
     --mount=type=cache,target=/root/.cache/pip \

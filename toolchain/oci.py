@@ -14,10 +14,11 @@ from toolchain.report import ToolchainError
 from toolchain.tools import sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 EPOCH = "1970-01-01T00:00:00Z"
@@ -48,7 +49,7 @@ def write_image(rootfs: Path, folder: Path, *, settings: dict[str, Any], platfor
         rootfs: The image's file system.
         folder: An empty folder.
         settings: The image's settings, such as Env and Cmd.
-        platform: Its `os` and `architecture`.
+        platform: Its `os` and `architecture`, and `variant` where that has several.
         newest: No file is dated later than this, in seconds since 1970, so that the hour of making is no content.
     """
     layer = folder / "layer"
@@ -94,6 +95,17 @@ def _add_tree(archive: tarfile.TarFile, rootfs: Path, newest: int) -> None:
 def image_digest(folder: Path) -> str:
     """Return the digest of an image that `write_image` wrote."""
     return f"sha256:{sha256(folder / 'manifest.json')}"
+
+
+def index_of(folders: Sequence[Path]) -> bytes:
+    """Return the index of images that `write_image` wrote for several platforms."""
+    listed = []
+    for folder in folders:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        platform = {key: config[key] for key in ("architecture", "os", "variant") if key in config}
+        listed.append({**_descriptor(folder / "manifest.json", MANIFEST_TYPE), "platform": platform})
+    index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": listed}
+    return json.dumps(index, sort_keys=True).encode()
 
 
 class Registry:
@@ -149,7 +161,8 @@ class Registry:
         Raises:
             ToolchainError: If the registry does not answer.
         """
-        status, headers = self._ask("HEAD", f"/v2/{repository}/manifests/{tag}", {"Accept": MANIFEST_TYPE})
+        accepted = {"Accept": f"{MANIFEST_TYPE}, {INDEX_TYPE}"}
+        status, headers = self._ask("HEAD", f"/v2/{repository}/manifests/{tag}", accepted)
         return headers.get("docker-content-digest") if status == HTTP_OK else None
 
     def delete(self, repository: str, tag: str) -> None:
@@ -158,8 +171,8 @@ class Registry:
         if digest is not None:
             self._ask("DELETE", f"/v2/{repository}/manifests/{digest}")
 
-    def push(self, folder: Path, repository: str, tag: str, progress: Callable[[str], None]) -> None:
-        """Push an image that `write_image` wrote.
+    def push(self, folder: Path, repository: str, reference: str, progress: Callable[[str], None]) -> None:
+        """Push an image that `write_image` wrote, under a tag or by its digest.
 
         Raises:
             ToolchainError: If the registry refuses it.
@@ -169,18 +182,30 @@ class Registry:
         blobs += [(folder / "layer", layer) for layer in manifest["layers"]]
         try:
             for path, descriptor in blobs:
-                progress(f"pushing {repository}:{tag} to {self.address}")
+                progress(f"pushing {repository} to {self.address}")
                 self._push_blob(path, repository, descriptor["digest"])
-            status, _ = self._request(
-                "PUT",
-                f"/v2/{repository}/manifests/{tag}",
-                (folder / "manifest.json").read_bytes(),
-                {"Content-Type": MANIFEST_TYPE},
-            )
+        except OSError as error:
+            raise ToolchainError(f"The registry {self.address} broke off a push: {error}.") from error
+        self._put(repository, reference, (folder / "manifest.json").read_bytes(), MANIFEST_TYPE)
+
+    def push_index(self, folders: Sequence[Path], repository: str, tag: str, progress: Callable[[str], None]) -> None:
+        """Push images of several platforms that `write_image` wrote, and their index under a tag.
+
+        Raises:
+            ToolchainError: If the registry refuses it.
+        """
+        for folder in folders:
+            self.push(folder, repository, image_digest(folder), progress)
+        self._put(repository, tag, index_of(folders), INDEX_TYPE)
+
+    def _put(self, repository: str, reference: str, content: bytes, kind: str) -> None:
+        path = f"/v2/{repository}/manifests/{reference}"
+        try:
+            status, _ = self._request("PUT", path, content, {"Content-Type": kind})
         except OSError as error:
             raise ToolchainError(f"The registry {self.address} broke off a push: {error}.") from error
         if status != HTTP_CREATED:
-            raise ToolchainError(f"The registry {self.address} refuses {repository}:{tag} (HTTP {status}).")
+            raise ToolchainError(f"The registry {self.address} refuses {repository}:{reference} (HTTP {status}).")
 
     def _push_blob(self, path: Path, repository: str, digest: str) -> None:
         if self._request("HEAD", f"/v2/{repository}/blobs/{digest}")[0] == HTTP_OK:

@@ -18,8 +18,17 @@ from cli.pulumi import Pulumi
 from cli.release_log import promotes_from, store_of
 from cli.supply_chain.verification import unsigned
 from cli.table import console, print_json, say
-from cli.wanted import checked_environment, checked_manifest, makes_registry, own_registry, repository_of
+from cli.wanted import (
+    checked_environment,
+    checked_manifest,
+    makes_registry,
+    own_registry,
+    plain_environment,
+    repository_of,
+)
+from manifest import Manifest
 from manifest.live import live_models
+from manifest.platforms import platforms_needed
 from releases import Release, ReleaseError
 
 _DIGEST = 12
@@ -51,6 +60,7 @@ def command(
     running = taking.outputs()
     planned = moves(release, running, {one.name for one in live_models(manifest, taking.config.live_targets)})
     reasons += unsigned(taking, release, {one.model for one in planned if one.becomes})
+    reasons += _lacking(taking, release, manifest)
     if json:
         print_json(_report(giving, taking, release, planned, reasons))
     else:
@@ -119,6 +129,13 @@ def _release(giving: Pulumi, taking: Pulumi, id_: str | None, *, force: bool) ->
     return release, reasons, note
 
 
+def _lacking(taking: Pulumi, release: Release, manifest: Manifest) -> list[str]:
+    """Which models' images were not built for all that they would run on."""
+    environment = plain_environment(taking.config)
+    needed = platforms_needed(manifest, environment) if environment else {}
+    return [reason for one in release.models if (reason := one.lacking(needed.get(one.name, ())))]
+
+
 def _hint(reasons: list[str], source: str, target: str) -> str:
     if any("is older than" in one for one in reasons):
         return f"If it is meant as a rollback: slipway promote {source} {target} --release ID --force"
@@ -127,6 +144,8 @@ def _hint(reasons: list[str], source: str, target: str) -> str:
             f"`slipway up --stack {source}` signs images where Pulumi.{source}.yaml has slipway:supplyChain.sign "
             "(docs/supply-chain.md)."
         )
+    if any(" was built for " in one for one in reasons):
+        return f"`slipway:platforms: [...]` in Pulumi.{source}.yaml has it built for these too; deploy {source} then."
     return f"Mend it in {source} (`slipway up --stack {source}`), or promote an earlier release: --release ID"
 
 

@@ -14,6 +14,7 @@ from cli.errors import CliError, Exit
 from cli.keys import Keys
 from cli.locks import only_run, release_stale_locks
 from cli.options import DEFAULT_STACK, PulumiArguments, StackOption
+from cli.platforms import foreign_platforms, prepare_builder, unbuildable
 from cli.project import Project, find_project, short_name
 from cli.pulumi import Pulumi
 from cli.recovery import recover, strangers
@@ -38,8 +39,10 @@ def command(stack: StackOption = DEFAULT_STACK, options: PulumiArguments = None)
     check_key(pulumi)
     if pulumi.advice:
         say(pulumi.advice)
+    foreign = foreign_platforms(pulumi, manifest)
+    prepare_builder(pulumi, foreign)
     with only_run(project, stack):
-        code, failed = deploy(pulumi, options or [])
+        code, failed = deploy(pulumi, options or [], foreign)
     keys = Keys(pulumi)
     answered = _show_result(pulumi, manifest, keys)
     if code < 0:
@@ -57,12 +60,13 @@ def command(stack: StackOption = DEFAULT_STACK, options: PulumiArguments = None)
     record_release(pulumi, manifest, keys, images=record_images(pulumi))
 
 
-def deploy(pulumi: Pulumi, options: list[str]) -> tuple[int, list[str]]:
+def deploy(pulumi: Pulumi, options: list[str], foreign: tuple[str, ...] = ()) -> tuple[int, list[str]]:
     """Mend what an interrupted run left, run the engine, and show what its failed builds printed.
 
     Args:
         pulumi: The stack, which no other run has.
         options: Further options of Pulumi's.
+        foreign: The platforms that its images are built for and this machine is not.
 
     Returns:
         The engine's exit code, and what failed.
@@ -78,7 +82,7 @@ def deploy(pulumi: Pulumi, options: list[str]) -> tuple[int, list[str]]:
         events = folder / "events"
         code = pulumi.run("up", "--yes", "--suppress-outputs", *options, event_log=events)
         if code:
-            _show_failed_builds(events)
+            _show_failed_builds(events, pulumi, foreign)
             failed = failures(events)
             _roll_back(pulumi)
         else:
@@ -151,12 +155,14 @@ def _hint(pulumi: Pulumi) -> str | None:
     )
 
 
-def _show_failed_builds(events: Path) -> None:
+def _show_failed_builds(events: Path, pulumi: Pulumi, foreign: tuple[str, ...]) -> None:
     out = console(error=True)
     for build in failed_builds(events):
         out.print(f"\nThe image of {build.name} was not built:", style="bold red")
         for line in build.lines:
             out.print(f"  {line}", soft_wrap=True)
+        if reason := unbuildable(pulumi, foreign, build):
+            out.print(reason, soft_wrap=True)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cli.errors import CliError
 from cli.image_copy import has_signature
-from cli.release_log import deployed_images, promotes_from, releases_location
+from cli.release_log import deployed_images, deployed_platforms, promotes_from, releases_location
 from cli.supply_chain.facts import found_by
 from cli.supply_chain.provenance import provenance_of, state_of
 from cli.supply_chain.sbom import components, make_sbom
@@ -20,6 +20,8 @@ from releases import ImageRecord, ImageStore, ReleaseError, ReleaseStore, Sbom, 
 from toolchain.supply_chain import SYFT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cli.pulumi import Pulumi
     from manifest.supply_chain import SupplyChainSettings
 
@@ -66,13 +68,15 @@ class _Images:
         self._scanner = Scanner(tools)
 
     def all(self) -> dict[str, ImageRecord]:
-        images = {name: image for name, (_, image) in sorted(deployed_images(self._pulumi.outputs() or {}).items())}
+        outputs = self._pulumi.outputs() or {}
+        images = {name: image for name, (_, image) in sorted(deployed_images(outputs).items())}
+        built_for = deployed_platforms(outputs)
         records = {name: self._store.record(_digest(image)) for name, image in images.items()}
         known = self._known({name for name, record in records.items() if not (record and record.provenance)})
         found = {name: (records[name] or ImageRecord()).model_copy(update=known.get(name, {})) for name in images}
         if self._settings.sbom:
             with ThreadPoolExecutor(_AT_ONCE) as pool:
-                lists = pool.map(lambda name: self._with_sbom(images[name], found[name]), images)
+                lists = pool.map(lambda name: self._with_sbom(images[name], built_for[name], found[name]), images)
                 found = dict(zip(images, lists, strict=True))
         if self._settings.scan:
             found = {name: self._with_scan(images[name], record) for name, record in found.items()}
@@ -102,10 +106,10 @@ class _Images:
         built = provenance_of(self._pulumi, state_of(self._pulumi), sorted(names))
         return {name: {"provenance": one} for name, one in built.items()}
 
-    def _with_sbom(self, image: str, record: ImageRecord) -> ImageRecord:
+    def _with_sbom(self, image: str, platforms: Sequence[str], record: ImageRecord) -> ImageRecord:
         if record.sbom:
             return record
-        content = make_sbom(self._tools, image)
+        content = make_sbom(self._tools, image, platforms)
         digest = self._store.add_sbom(_digest(image), content)
         sbom = Sbom(digest=digest, components=len(components(content)), tool=self._tools.get(SYFT).version)
         return record.model_copy(update={"sbom": sbom})

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError
 from toolchain.supply_chain import SYFT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cli.supply_chain.tools import Tools
 
 # No component of its own: it belongs to one.
@@ -33,20 +35,50 @@ class Component:
     licences: tuple[str, ...]
 
 
-def make_sbom(tools: Tools, image: str) -> bytes:
+def make_sbom(tools: Tools, image: str, platforms: Sequence[str]) -> bytes:
     """Return the SBOM of an image in a registry, as CycloneDX in JSON.
 
     Args:
         tools: Where syft comes from.
         image: Its name with its digest.
+        platforms: What it was built for: with several, the SBOM lists what is in it for any of them. Without one,
+            syft takes this machine's.
 
     Raises:
         CliError: It cannot be made.
     """
     arguments = ("scan", f"registry:{image}", "--output", "cyclonedx-json", "--quiet")
-    content = tools.run(SYFT, *arguments, what=f"There is no SBOM of {image}")
-    components(content)
-    return content
+    found = []
+    for one in platforms or (None,):
+        of_platform = ("--platform", one) if one else ()
+        content = tools.run(SYFT, *arguments, *of_platform, what=f"There is no SBOM of {image}")
+        components(content)
+        found.append(content)
+    return found[0] if len(found) == 1 else joined(found)
+
+
+def joined(sboms: Sequence[bytes]) -> bytes:
+    """Return one SBOM with what is in any of several; packages of an operating system name their processor.
+
+    Args:
+        sboms: As CycloneDX in JSON.
+    """
+    documents = [json.loads(one) for one in sboms]
+    kept: dict[str, dict[str, Any]] = {}
+    dependencies: dict[str, list[str]] = {}
+    for document in documents:
+        for one in document.get("components") or []:
+            # The same package is the same, though each SBOM has a reference of its own for it.
+            kept.setdefault(one.get("purl") or one["bom-ref"], one)
+        for one in document.get("dependencies") or []:
+            dependencies.setdefault(one["ref"], one.get("dependsOn") or [])
+    refs = {one["bom-ref"] for one in kept.values()}
+    told = [
+        {"ref": ref, "dependsOn": [one for one in others if one in refs]}
+        for ref, others in dependencies.items()
+        if ref in refs
+    ]
+    return json.dumps({**documents[0], "components": list(kept.values()), "dependencies": told}).encode()
 
 
 def components(sbom: bytes) -> list[Component]:

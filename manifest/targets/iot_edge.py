@@ -14,7 +14,7 @@ from manifest.edge.limits import MOST_MODULES, MOST_TWIN_BYTES, size, wrong_crea
 from manifest.edge.query import QueryError, parse
 from manifest.edge.routes import RouteError, parse_route
 from manifest.fields import AsTuple, Checked, Memory, ModelName, Rule, Text, Variable, matching, mebibytes, refusal
-from manifest.images import ImageName
+from manifest.images import ImageName, Platform
 from manifest.problems import shown
 from manifest.serving import Size, in_bytes
 from manifest.targets.base import Target
@@ -233,9 +233,7 @@ class IotEdgeTarget(Target):
     priority: Annotated[int, Ge(1), Le(1000)] = Field(
         default=10, description="Of two deployments with the same module, a device takes the one with the higher."
     )
-    platform: Literal["linux/amd64", "linux/arm64", "linux/arm/v7"] = Field(
-        default="linux/amd64", description="What the devices are."
-    )
+    platform: Platform = Field(default="linux/amd64", description="What the devices are.")
     memory: Memory = Field(default="512Mi", description="Memory of the model's module.")
     gpu: bool = Field(default=False, description="Give it the device's graphics processors (NVIDIA).")
     start_order: StartOrder | None = Field(default=None, description="Lower ones are started first. Default: last.")

@@ -39,7 +39,7 @@ exported = {}
 for name, target in targets.items():
     model = Model(name=name, version=version, path="models/iris")
     image = f"registry.test/{name}@sha256:{version * 64}"
-    module = IotEdgeModule(model, target, {name: image}, built_here=True, base=base, platform=platform)
+    module = IotEdgeModule(model, target, {name: image}, base=base, platform=platform)
     exported[name] = {"version": version, "targets": {"iot-edge": module.outputs}}
 pulumi.export("models", exported)
 pulumi.export("azure", platform.outputs)

@@ -109,11 +109,6 @@ def test_devices_pull_with_a_password_that_is_a_secret(edge):
             {"hub": {"registryUser": "u"}, "config": {"edgeRegistryPassword": PASSWORD}},
             "stands in the configuration as it is",
         ),
-        (
-            {"targets": {"iris": {**LINE, "platform": "linux/arm64"}}},
-            "its devices are linux/arm64, and images are built",
-        ),
-        ({"machine": "aarch64"}, "its devices are linux/amd64, and images are built for linux/arm64"),
     ],
 )
 def test_what_manifest_and_configuration_may_say_but_not_both_is_refused(edge, given, message):
@@ -123,9 +118,19 @@ def test_what_manifest_and_configuration_may_say_but_not_both_is_refused(edge, g
     assert PASSWORD not in str(refused.value)
 
 
-def test_devices_of_another_kind_take_images_that_were_built_on_that_kind(edge):
-    recorder = edge({"iris": {**LINE, "platform": "linux/arm64"}}, machine="aarch64")
-    assert recorder.of(DEPLOYMENT).keys() == {BASE, "iris"}
+def test_images_are_built_for_what_the_devices_are_whatever_machine_builds_them(edge):
+    recorder = edge({"iris": {**LINE, "platform": "linux/arm64"}, "digits": LINE}, machine="riscv64")
+    images = recorder.of("Image")
+    assert images["iris"].inputs["platforms"] == ["linux/arm64"]
+    assert images["digits"].inputs["platforms"] == ["linux/amd64"]
+
+
+def test_a_model_in_the_pipelines_of_others_is_built_for_their_devices_too(edge):
+    pipeline = {**LINE, "platform": "linux/arm64", "modules": [{"model": "digits"}]}
+    recorder = edge({"iris": pipeline, "digits": {"device": "line-5", "platform": "linux/arm/v7"}})
+    assert recorder.of("Image")["digits"].inputs["platforms"] == ["linux/arm", "linux/arm64"]
+    environments = [one for one in recorder.of("Image").values() if one.name.startswith("environment-")]
+    assert sorted(one.inputs["platforms"] for one in environments) == [["linux/arm", "linux/arm64"], ["linux/arm64"]]
 
 
 def test_an_attached_hub_is_read_and_its_devices_may_have_a_base_of_somebody_elses(edge):

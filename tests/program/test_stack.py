@@ -5,6 +5,8 @@ import pytest
 import yaml
 
 from manifest import ManifestError
+from releases import ReleaseStore, release_location
+from tests.unit.release_harness import model_of, release_of
 
 CONTAINER, IMAGE, REMOTE = "Container", "Image", "RemoteImage"
 
@@ -217,3 +219,21 @@ def test_a_request_may_take_a_tenth_of_a_small_containers_memory(declare):
     containers = declare(localDocker={"memory": "2Gi"}).of(CONTAINER)
     assert f"SLIPWAY_MAX_BODY_BYTES={512 * 1024 * 1024 // 10}" in containers["digits"].inputs["envs"]
     assert not any("MAX_BODY" in one for one in containers["iris"].inputs.get("envs") or [])
+
+
+def test_a_promoted_image_that_was_not_built_for_what_it_is_to_run_on_is_refused(declare, project, monkeypatch):
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    store = ReleaseStore(release_location(None, project))
+    store.promote("prod", release_of(model_of("iris").model_copy(update={"platforms": ("linux/amd64",)})))
+    with pytest.raises(
+        pulumi.RunError, match=r"built for linux/amd64, and its targets need linux/arm64\..*Pulumi\.dev"
+    ):
+        declare(stack="prod", promoteFrom="dev")
+    store.promote("prod", release_of(model_of("iris").model_copy(update={"platforms": ("linux/amd64", "linux/arm64")})))
+    assert declare(stack="prod", promoteFrom="dev").of(CONTAINER).keys() == {"iris"}
+
+
+def test_another_platform_is_another_tag(declare):
+    alone, both = declare(), declare(platforms=["linux/arm64", "linux/amd64"])
+    assert _tag(alone, "iris") != _tag(both, "iris")
+    assert both.of(IMAGE)["iris"].inputs["platforms"] == ["linux/amd64", "linux/arm64"]

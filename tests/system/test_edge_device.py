@@ -22,6 +22,7 @@ from pathlib import Path
 import pulumi
 from components import EnvironmentImages, Project, RegisteredModel, ScoringImage
 from manifest import Scoring, load_environment, load_manifest
+from manifest.platforms import own_platform
 
 Scoring.extras = property(lambda self: ("edge",))
 root = Path(__file__).parent
@@ -30,7 +31,7 @@ project = Project(root, environment, pulumi.Output.concat(environment.registry, 
 environments = EnvironmentImages(project)
 for model in load_manifest(root / "models.yaml").models:
     registered = RegisteredModel(model, project=project)
-    image = ScoringImage(model, environments.of(model), project=project, registered=registered)
+    image = ScoringImage(model, environments.of(model, (own_platform(),)), project=project, registered=registered)
     pulumi.export(model.name, image.ref)
 """
 SANDBOX = {

@@ -76,8 +76,8 @@ def test_everything_wrong_is_told_in_one_run():
             'Pulumi.dev.yaml: slipway:targest: unknown key "targest"; did you mean "targets"? '
             "Allowed: azure, baseImage, builder, caBundle, collect, collectHashKey, development, edgeRegistryPassword, "
             "entra, insightsConnectionString, kubeconfig, kubernetes, localDocker, modelRegistry, otlpHeaders, pip, "
-            "policies, promoteFrom, registry, releases, storageConnectionString, supplyChain, targets, telemetry, "
-            "tlsKey."
+            "platforms, policies, promoteFrom, registry, releases, storageConnectionString, supplyChain, targets, "
+            "telemetry, tlsKey."
         ),
         "Pulumi.dev.yaml: slipway:targets: is missing and has no default",
         'Pulumi.dev.yaml: slipwy:builder: unknown namespace "slipwy"; did you mean "slipway:builder"?',
