@@ -1,5 +1,6 @@
 """Images made without an engine are the same bytes for the same content, and arrive in a real registry."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -7,7 +8,7 @@ import tarfile
 
 import pytest
 
-from toolchain.oci import Registry, image_digest, write_image
+from toolchain.oci import Registry, image_digest, index_of, write_image
 
 PLATFORM = {"os": "linux", "architecture": "amd64"}
 NEWEST = 1_700_000_000
@@ -67,6 +68,23 @@ def test_a_pushed_image_is_in_the_registry_under_its_digest_until_it_is_deleted(
     registry.delete("slipway-test/oci", "1")
     assert registry.digest("slipway-test/oci", "1") is None
     shutil.rmtree(folder)
+
+
+@pytest.mark.system
+def test_images_of_several_platforms_are_in_the_registry_under_the_digest_of_their_index(tmp_path):
+    folders = [image(tmp_path / "1", tree(tmp_path / "a", mtime=NEWEST)), tmp_path / "2"]
+    folders[1].mkdir()
+    arm = {"os": "linux", "architecture": "arm", "variant": "v7"}
+    write_image(tmp_path / "a", folders[1], settings={}, platform=arm, newest=NEWEST)
+    content = index_of(folders)
+    assert [one["platform"] for one in json.loads(content)["manifests"]] == [PLATFORM, arm]
+    registry = Registry(os.environ.get("SLIPWAY_REGISTRY", "localhost:5050"))
+    registry.push_index(folders, "slipway-test/oci-index", "1", print)
+    assert registry.digest("slipway-test/oci-index", "1") == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    for folder in folders:
+        assert registry.digest("slipway-test/oci-index", image_digest(folder)) == image_digest(folder)
+    registry.delete("slipway-test/oci-index", "1")
+    assert registry.digest("slipway-test/oci-index", "1") is None
 
 
 def test_the_settings_are_in_the_image(tmp_path):
