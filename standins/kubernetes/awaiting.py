@@ -48,8 +48,9 @@ def until_ready(api: Api, call: Call, made: dict[str, Any], path: str) -> dict[s
     """
     kind, name = made["kind"], made["metadata"]["name"]
     end = time.monotonic() + (call.timeout or _SECONDS)
+    before = _given_up(made) if _is_unseen(made) else None
     while True:
-        waits, fails = _state(api, made)
+        waits, fails = _state(api, made, before)
         if fails:
             raise NotReadyError(f"{kind} {name}: {fails}{story(api, made)}", made)
         if not waits:
@@ -91,11 +92,17 @@ def until_gone(api: Api, call: Call, path: str, what: str) -> None:
         time.sleep(_LOOK_SECONDS)
 
 
-def _state(api: Api, found: dict[str, Any]) -> tuple[str, str]:
-    """What an object waits for, and why it will not work; both empty for one that does."""
+def _state(api: Api, found: dict[str, Any], before: str | None = None) -> tuple[str, str]:
+    """What an object waits for, and why it will not work; both empty for one that does.
+
+    Args:
+        api: Where it is.
+        found: The object.
+        before: When the change before this one was given up, if it was.
+    """
     kind, spec, status = found["kind"], found.get("spec") or {}, found.get("status") or {}
     if kind in _WORKLOADS:
-        return _workload(found, spec, status)
+        return _workload(found, spec, status, before)
     if kind in {"Job", "Pod"}:
         return _running(kind, status)
     has_address = bool((status.get("loadBalancer") or {}).get("ingress"))
@@ -136,12 +143,30 @@ def _binds_late(api: Api, spec: dict[str, Any]) -> bool:
     return bool(found.get("volumeBindingMode") == "WaitForFirstConsumer")
 
 
-def _workload(found: dict[str, Any], spec: dict[str, Any], status: dict[str, Any]) -> tuple[str, str]:
-    if status.get("observedGeneration", 0) < found["metadata"].get("generation", 0):
-        return "waiting until the change is seen", ""
-    for one in status.get("conditions") or []:
+def _is_unseen(found: dict[str, Any]) -> bool:
+    """Whether the cluster has not looked at a workload's latest change yet."""
+    return bool((found.get("status") or {}).get("observedGeneration", 0) < found["metadata"].get("generation", 0))
+
+
+def _given_up(found: dict[str, Any]) -> str | None:
+    """When the cluster gave a workload's change up; None where it did not."""
+    for one in (found.get("status") or {}).get("conditions") or []:
         if one["type"] == "Progressing" and one.get("reason") == "ProgressDeadlineExceeded":
-            return "", "its new pods do not become ready in time; those of before go on"
+            return str(one.get("lastUpdateTime"))
+    return None
+
+
+def _workload(
+    found: dict[str, Any], spec: dict[str, Any], status: dict[str, Any], before: str | None
+) -> tuple[str, str]:
+    if _is_unseen(found):
+        return "waiting until the change is seen", ""
+    when = _given_up(found)
+    # With another number of pods the cluster first scales those of before, and still says what was of their change.
+    if when and when == before and not status.get("updatedReplicas"):
+        return "waiting until the change is taken up", ""
+    if when:
+        return "", "its new pods do not become ready in time; those of before go on"
     if found["kind"] == "DaemonSet":
         wanted = status.get("desiredNumberScheduled", 0)
         updated, ready = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)

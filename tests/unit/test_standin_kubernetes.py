@@ -84,6 +84,16 @@ def test_a_deployment_that_makes_no_progress_has_failed():
     assert "do not become ready in time" in fails
 
 
+def test_a_deployment_is_not_held_to_what_was_given_up_before_its_change_until_it_has_new_pods():
+    before = {"type": "Progressing", "reason": "ProgressDeadlineExceeded", "lastUpdateTime": "2026-01-01T00:00:00Z"}
+    untouched = _deployment(conditions=[before], updatedReplicas=0)
+    waits, fails = _state(None, untouched, before["lastUpdateTime"])
+    assert (waits, fails) == ("waiting until the change is taken up", "")
+    again = {**before, "lastUpdateTime": "2026-01-01T00:01:00Z"}
+    for given_up in (_deployment(conditions=[again], updatedReplicas=0), _deployment(conditions=[before])):
+        assert _state(None, given_up, before["lastUpdateTime"])[1]
+
+
 def test_parts_of_others_objects_and_what_is_no_single_object_are_refused():
     package = KubernetesPackage()
     assert "kubernetes:apps/v1:Deployment" in package.resources
