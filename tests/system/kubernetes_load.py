@@ -16,7 +16,7 @@ class Load:
     A caller who keeps a connection does as HTTP says: when the service has closed it in between, it asks once more.
     """
 
-    def __init__(self, endpoint, key=None, *, callers=4, body=b"[1, 2]", pause=0.005, keeps=True):
+    def __init__(self, endpoint, key=None, *, callers=4, body=b"[1, 2]", pause=0.02, keeps=True):
         self.address = urlsplit(endpoint)
         self.headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.body, self.pause = body, pause

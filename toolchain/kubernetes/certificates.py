@@ -19,6 +19,7 @@ PARTS = {
     "proxy": "system:kube-proxy",
     "metrics-server": "system:metrics-server",
     "dns": "system:dns",
+    "policies": "system:network-policies",
 }
 KUBELET_CLIENT = "kube-apiserver-kubelet-client"
 FRONT_PROXY = "front-proxy-client"

@@ -80,7 +80,7 @@ def ensure_ours(context: Context, step: Step) -> Taken:
     stopped = [part for part in wanted if _daemon(context, part).pid is None]
     if stopped:
         step.doing("starting the cluster")
-        _start(layout, stopped)
+        _start(layout, stopped, step)
         how = "started" if len(stopped) == len(wanted) else f"started again: {', '.join(one.name for one in stopped)}"
     _await_ready(layout, wanted, step)
     version = gobuild.KUBERNETES.version(context)
@@ -159,9 +159,11 @@ def _push_pause(layout: Layout) -> str:
         return f"{context.registry}/{PAUSE}@{image_digest(image)}"
 
 
-def _start(layout: Layout, stopped: list[Part]) -> None:
+def _start(layout: Layout, stopped: list[Part], step: Step) -> None:
     context = layout.context
     host.add_interface(context)
+    if not host.add_policy_rules(context):
+        step.note("this kernel has no NFQUEUE for iptables: network policies are accepted, and nothing enforces them")
     host.add_cgroups()
     env = without_proxy(context.system_environ)
     # The others wait for what they need by themselves.
@@ -271,6 +273,7 @@ def stop(context: Context) -> str:
     for daemon in reversed(list(wanted.values())):
         daemon.stop()
     host.sweep(layout)
+    host.remove_policy_rules(context)
     host.remove_interface(context)
     return "stopped, all that was in it removed"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolchain import apt
-from toolchain.kubernetes.layout import INTERFACE, NODES, cni_programs
+from toolchain.kubernetes.layout import INTERFACE, NODES, PODS, POLICY_QUEUE, cni_programs
 from toolchain.process import capture, run
 from toolchain.report import ToolchainError
 
@@ -31,8 +31,20 @@ PROGRAMS = {
 }
 PLUGINS = "containernetworking-plugins"
 CGROUPS = Path("/sys/fs/cgroup")
+_MANGLE = ("iptables", "--wait", "-t", "mangle")
 CONTROLLERS = ("cpuset", "cpu", "memory", "pids", "hugetlb", "io")
 UNMOUNT_SECONDS = 20.0
+# Without what asks for them, as while the cluster starts, they pass.
+ASKED = (
+    *("-m", "conntrack", "--ctstate", "NEW"),
+    *("-j", "NFQUEUE", "--queue-num", str(POLICY_QUEUE), "--queue-bypass"),
+)
+# The first packets of connections to pods, but of the kubelets' probes; to what is outside; and to this machine.
+POLICY_RULES = (
+    ("POSTROUTING", "-d", PODS, "-m", "owner", "!", "--uid-owner", "0", *ASKED),
+    ("POSTROUTING", "-s", PODS, "!", "-d", PODS, *ASKED),
+    ("INPUT", "-s", PODS, *ASKED),
+)
 
 
 def provide_programs(context: Context, step: Step) -> None:
@@ -90,6 +102,23 @@ def remove_interface(context: Context) -> None:
     """Take the interface away again."""
     if (Path("/sys/class/net") / INTERFACE).exists():
         _ip(context, "link", "delete", INTERFACE)
+
+
+def add_policy_rules(context: Context) -> bool:
+    """Lead the first packet of each of the pods' connections to what knows the NetworkPolicies.
+
+    Returns:
+        Whether the kernel can do that.
+    """
+    remove_policy_rules(context)
+    added = [capture([*_MANGLE, "-A", *rule], env=context.system_environ) is not None for rule in POLICY_RULES]
+    return all(added)
+
+
+def remove_policy_rules(context: Context) -> None:
+    """Have all packets pass again."""
+    for rule in POLICY_RULES:
+        capture([*_MANGLE, "-D", *rule], env=context.system_environ)
 
 
 def _hierarchies() -> list[Path]:

@@ -17,6 +17,7 @@ NETWORK = "10.119.0.0/16"  # All of the addresses below.
 SERVICES = "10.119.64.0/20"
 FIRST_SERVICE = "10.119.64.1"  # The API server's, for pods.
 PODS = "10.119.0.0/18"
+POLICY_QUEUE = 119  # Of the kernel: in it, the first packets of pods' connections wait for a verdict.
 CNI_PROGRAMS = ("/usr/lib/cni", "/opt/cni/bin")
 
 

@@ -43,6 +43,11 @@ def objects(layout: Layout) -> dict[str, Any]:
             ],
         ),
         _granted("slipway:dns", "slipway:dns", PARTS["dns"]),
+        _role(
+            "slipway:policies",
+            [([""], ["pods", "namespaces"], READ), (["networking.k8s.io"], ["networkpolicies"], READ)],
+        ),
+        _granted("slipway:policies", "slipway:policies", PARTS["policies"]),
         {
             "apiVersion": "v1",
             "kind": "Service",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from toolchain.kubernetes.certificates import FRONT_PROXY, KUBELET_CLIENT
-from toolchain.kubernetes.layout import ADDRESS, NETWORK, NODES, SERVICES
+from toolchain.kubernetes.layout import ADDRESS, NETWORK, NODES, POLICY_QUEUE, SERVICES
 
 if TYPE_CHECKING:
     from toolchain.kubernetes.layout import Layout, Node
@@ -44,6 +44,7 @@ def parts(layout: Layout, etcd: str, containerd: str) -> tuple[Part, ...]:
     found.append(Part("proxy", (layout.tool("kube-proxy"), f"--config={layout.settings('proxy.json')}")))
     found.append(Part("dns", (layout.tool("dns"), "-conf", str(layout.settings("Corefile")))))
     found.append(_metrics(layout))
+    found.append(_policies(layout))
     return tuple(found)
 
 
@@ -124,6 +125,8 @@ def _controllers(layout: Layout) -> Part:
             "--horizontal-pod-autoscaler-sync-period=5s",
             "--horizontal-pod-autoscaler-cpu-initialization-period=10s",
             "--horizontal-pod-autoscaler-initial-readiness-delay=5s",
+            # And minutes before pods that are needed no longer go.
+            "--horizontal-pod-autoscaler-downscale-stabilization=15s",
         ),
     )
 
@@ -181,6 +184,11 @@ def _metrics(layout: Layout) -> Part:
             "--kubelet-request-timeout=5s",
         ),
     )
+
+
+def _policies(layout: Layout) -> Part:
+    program, access = layout.tool("policies"), layout.access("policies")
+    return Part("policies", (program, f"--kubeconfig={access}", f"--queue={POLICY_QUEUE}"))
 
 
 def without_proxy(environ: dict[str, str]) -> dict[str, str]:
