@@ -9,13 +9,14 @@ import http.client
 import logging
 import ssl
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
 
 import jwt
 
+from standins.azure_metadata.server import RefusalError, StoreServer
 from standins.azure_native import azurite
 from standins.azure_native.kinds.kind import TENANT
 from standins.azure_native.kinds.role_assignment import MAY_READ_BLOBS, MAY_WRITE_BLOBS, has_role
@@ -35,16 +36,6 @@ _CHALLENGE = (
     "resource_id=https://storage.azure.com"
 )
 _LOG = logging.getLogger("blobs")
-
-
-class RefusalError(Exception):
-    """What is answered in the place of Azurite."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        """Say it as Azure's storage does."""
-        super().__init__(message)
-        self.status = status
-        self.code = code
 
 
 def authorized(store: Store, tokens: Tokens, method: str, host: str, path: str, header: str) -> Record:
@@ -98,22 +89,12 @@ def authorized(store: Store, tokens: Tokens, method: str, host: str, path: str, 
     return account
 
 
-class BlobServer(ThreadingHTTPServer):
+class BlobServer(StoreServer):
     """Serves all accounts of a store."""
 
-    daemon_threads = True
-
     def __init__(self, address: tuple[str, int], store: Store, tokens: Tokens) -> None:
-        """Listen.
-
-        Args:
-            address: Where.
-            store: What there is.
-            tokens: Checks them.
-        """
-        super().__init__(address, _Handler)
-        self.store = store
-        self.tokens = tokens
+        """Listen, with TLS; what is given is as `StoreServer` has it."""
+        super().__init__(address, _Handler, store, tokens)
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self.context.load_cert_chain(certificates(store)[1])
 
@@ -136,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
-    do_PUT = do_HEAD = do_DELETE = do_POST = do_OPTIONS = do_GET  # noqa: N815 - as above
+    do_PUT = do_HEAD = do_DELETE = do_POST = do_OPTIONS = do_GET  # noqa: N815 - http.server calls them so
 
     def log_message(self, form: str, *values: object) -> None:
         _LOG.info(form, *values)

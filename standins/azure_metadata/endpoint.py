@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from standins.azure_metadata.server import RefusalError, StoreServer
 from standins.azure_native.groups.bodies import CONTAINER, GROUP, STORE
 from standins.azure_native.groups.run import NETWORK
 from standins.azure_native.kinds.kind import made_up
@@ -28,16 +29,6 @@ _NAMED: dict[str, Callable[[str], str]] = {
     "mi_res_id": lambda identity: identity,
     "msi_res_id": lambda identity: identity,
 }
-
-
-class RefusalError(Exception):
-    """What the endpoint answers in the place of a token."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        """Say it as Azure does."""
-        super().__init__(message)
-        self.status = status
-        self.code = code
 
 
 def identity_for(group: Record | None, method: str, headers: dict[str, str], path: str) -> tuple[str, str]:
@@ -82,22 +73,12 @@ def identity_for(group: Record | None, method: str, headers: dict[str, str], pat
     return own[0], query["resource"]
 
 
-class TokenServer(ThreadingHTTPServer):
+class TokenServer(StoreServer):
     """Answers containers of the store's groups, known by their addresses."""
 
-    daemon_threads = True
-
     def __init__(self, address: tuple[str, int], store: Store, tokens: Tokens) -> None:
-        """Listen.
-
-        Args:
-            address: Where.
-            store: What there is.
-            tokens: Makes them.
-        """
-        super().__init__(address, _Handler)
-        self.store = store
-        self.tokens = tokens
+        """Listen; what is given is as `StoreServer` has it."""
+        super().__init__(address, _Handler, store, tokens)
         self._engine = Engine()
         self._asking = threading.Lock()
 
@@ -119,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
-    do_POST = do_PUT = do_HEAD = do_DELETE = do_GET  # noqa: N815 - as above
+    do_POST = do_PUT = do_HEAD = do_DELETE = do_GET  # noqa: N815 - http.server calls them so
 
     def _answer(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
