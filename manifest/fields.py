@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Strict, field_validator
@@ -92,24 +92,41 @@ def matching(pattern: str, allowed: str, hint: Callable[[str], str] = lambda _: 
     return Rule(f"^(?:{pattern})$", wrong)
 
 
-def _whole_number_as_text(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+def five_fields(wrong: Callable[[str], str | None]) -> Rule:
+    """Return the rule that a text has cron's five fields.
+
+    Args:
+        wrong: Returns what is wrong with a text, or None.
+    """
+    return Rule(r"^\s*\S+(?:\s+\S+){4}\s*$", wrong, lambda value: " ".join(value.split()))
 
 
 @dataclass(frozen=True, slots=True)
-class _OrWholeNumber:
-    """Takes `1` for "1": what people write, and unlike `1.10` it has one reading."""
+class ShortForm:
+    """Takes a value's short form for the value.
 
-    minimum: int | None = None
+    Attributes:
+        to_long: Returns the value of a short form, and anything else as it is.
+        short: The JSON Schema of the short form, for editors.
+    """
+
+    to_long: Callable[[Any], Any]
+    short: JsonSchemaValue = field(hash=False)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_before_validator_function(_whole_number_as_text, handler(source))
+        """Let pydantic take the short form before the type."""
+        return core_schema.no_info_before_validator_function(self.to_long, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        number = {"type": "integer"} if self.minimum is None else {"type": "integer", "minimum": self.minimum}
-        return {"anyOf": [handler(schema), number]}
+        """Let editors take both."""
+        return {"anyOf": [handler(schema), self.short]}
+
+
+def _whole_number_as_text(value: Any) -> Any:
+    """`1` for "1": what people write, and unlike `1.10` it has one reading."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _slug(value: str) -> str:
@@ -129,7 +146,12 @@ _VERSION_ALLOWED = (
     "at most 32 letters, digits, dots, underscores and hyphens, beginning and ending in a letter or digit "
     "(it becomes part of an image's tag)"
 )
-Version = Annotated[str, matching(_VERSION, _VERSION_ALLOWED), _OrWholeNumber(minimum=0)]
+Version = Annotated[
+    str, matching(_VERSION, _VERSION_ALLOWED), ShortForm(_whole_number_as_text, {"type": "integer", "minimum": 0})
+]
+
+# Of Kubernetes' objects.
+OBJECT_NAME = r"[a-z0-9](?=[a-z0-9.-]{0,252}$)(?:[.-]?[a-z0-9])*"
 
 HostName = Annotated[
     str,
@@ -143,7 +165,7 @@ HostName = Annotated[
 Text = Annotated[
     str,
     matching(r"[^\x00-\x1f\x7f]{0,4096}", "a text of one line and at most 4096 characters"),
-    _OrWholeNumber(),
+    ShortForm(_whole_number_as_text, {"type": "integer"}),
 ]
 Description = Annotated[str, matching(r"[^\x00-\x09\x0b-\x1f\x7f]{0,1024}", "a text of at most 1024 characters")]
 

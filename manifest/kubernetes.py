@@ -1,16 +1,13 @@
 """The stack's configuration `slipway:kubernetes`: the cluster of `aks` targets, and what holds for all of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le, Len
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, field_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import core_schema
+from pydantic import Field, ValidationInfo, field_validator
 
 from manifest.aks import Guid
-from manifest.fields import Checked, matching, refusal
+from manifest.fields import OBJECT_NAME, Checked, ShortForm, matching, refusal
 from manifest.targets.aks import Namespace
 from manifest.targets.triggers import ServerUrl
 
@@ -19,7 +16,7 @@ ContextName = Annotated[str, matching(r"[^\x00-\x1f\x7f]{1,253}", "a context's n
 ObjectName = Annotated[
     str,
     matching(
-        r"[a-z0-9](?=[a-z0-9.-]{0,252}$)(?:[.-]?[a-z0-9])*",
+        OBJECT_NAME,
         "an object's name: lower-case letters, digits, hyphens and dots",
     ),
 ]
@@ -90,20 +87,8 @@ class KedaSettings(Checked):
     prometheus: ServerUrl | None = Field(default=None, description="Prometheus' address, for triggers that name none.")
 
 
-@dataclass(frozen=True, slots=True)
-class _OrSwitch:
-    """Takes `true` for `{}`, and `false` for nothing."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_before_validator_function(_switched, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"anyOf": [handler(schema), {"type": "boolean"}]}
-
-
 def _switched(value: Any) -> Any:
+    """`true` for a mapping without keys, and `false` for nothing."""
     return ({} if value else None) if isinstance(value, bool) else value
 
 
@@ -142,7 +127,7 @@ class KubernetesSettings(Checked):
     gateway: GatewaySettings | None = Field(default=None, description="The Gateway that `host` is led by.")
     ingress: IngressSettings | None = Field(default=None, description="The ingress controller that `host` is led by.")
     monitor: bool = Field(default=False, description="Make a ServiceMonitor for each model, for Prometheus' operator.")
-    keda: Annotated[KedaSettings | None, _OrSwitch()] = Field(
+    keda: Annotated[KedaSettings | None, ShortForm(_switched, {"type": "boolean"})] = Field(
         default=None,
         description="The cluster has KEDA, for `replicas.triggers`; Azure's add-on, where Slipway made it.",
     )

@@ -2,15 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, field_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import core_schema
+from pydantic import Field, ValidationInfo, field_validator
 
-from manifest.fields import AsTuple, Checked, Memory, matching, refusal
+from manifest.fields import AsTuple, Checked, Memory, ShortForm, matching, refusal
 from manifest.problems import shown
 
 # What an image has beside the runtime's own packages, each by a lock in scoring/, where a model asks for it.
@@ -36,21 +33,6 @@ def in_bytes(size: str) -> int:
     return int(size[:-2]) * _UNITS[size[-2:]]
 
 
-@dataclass(frozen=True, slots=True)
-class OrSwitch:
-    """Takes `true` for a mapping without keys, all by default, and `false` for none."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """Let pydantic take the switch before the mapping."""
-        return core_schema.no_info_before_validator_function(_long_form, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """Let editors take it too."""
-        return {"anyOf": [handler(schema), {"type": "boolean"}]}
-
-
 def _long_form(value: Any) -> Any:
     if isinstance(value, bool):
         return {} if value else None
@@ -58,6 +40,10 @@ def _long_form(value: Any) -> Any:
     if not isinstance(value, Mapping | Checked):
         raise refusal(f"must be true, false or a mapping, not {shown(value)}")
     return value
+
+
+# `true` for a mapping without keys, all by default, and `false` for none.
+OR_SWITCH = ShortForm(_long_form, {"type": "boolean"})
 
 
 class Batching(Checked):
@@ -90,7 +76,7 @@ class Serving(Checked):
     worker_memory: Memory | None = Field(
         default=None, description="A worker with so much memory of its own is replaced. Default: none is."
     )
-    batching: Annotated[Batching | None, OrSwitch()] = Field(
+    batching: Annotated[Batching | None, OR_SWITCH] = Field(
         default=None, description="Call run() with several requests at once; `true` for all defaults."
     )
 
@@ -139,4 +125,4 @@ class Collect(Checked):
         return given | ({"largest": in_bytes(self.largest)} if "largest" in given else {})
 
 
-Collecting = Annotated[Collect | None, OrSwitch()]
+Collecting = Annotated[Collect | None, OR_SWITCH]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from manifest.fields import Checked, Rule, refusal
-from manifest.serving import OrSwitch
+from manifest.serving import OR_SWITCH
 
 _KEY = r"(?:env|awskms|azurekms|gcpkms|hashivault|k8s)://[^\s?#@]{1,1024}|(?!-)(?!.*://)[^\x00-\x1f\x7f]{1,4096}"
 _ALLOWED = (
@@ -48,7 +48,7 @@ class SupplyChainSettings(Checked):
     """What is recorded of each image that the stack deploys, and what is demanded of it."""
 
     sbom: bool = Field(default=True, description="List what is in the images: an SBOM each, in CycloneDX, by syft.")
-    scan: Annotated[ScanSettings | None, OrSwitch()] = Field(
+    scan: Annotated[ScanSettings | None, OR_SWITCH] = Field(
         default=None, description="Look for known vulnerabilities, by trivy; `true` only reports them."
     )
     sign: SignSettings | None = Field(default=None, description="Sign the images, by cosign.")

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from manifest.fields import Checked, HostName, Memory, Version, matching, mebibytes, refusal
 from manifest.targets.base import Target
-from manifest.targets.replicas import OrNumber, Replicas
+from manifest.targets.replicas import OR_NUMBER, Replicas
 
 Namespace = Annotated[
     str,
@@ -54,7 +54,7 @@ class AksTarget(Target):
     spot: bool = Field(
         default=False, description="May run on nodes that Azure takes away at any time, at a lower price."
     )
-    replicas: Annotated[Replicas, OrNumber()] = Field(
+    replicas: Annotated[Replicas, OR_NUMBER] = Field(
         default=Replicas(), description="How many pods: a number, or `min` and `max`."
     )
     spread: bool = Field(default=True, description="Spread the pods over zones and nodes.")

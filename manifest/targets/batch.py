@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Le, Len
 from pydantic import Field, model_validator
 
 from manifest.cron import wrong_cron
-from manifest.fields import AsTuple, Checked, Memory, Rule, Text, matching, mebibytes, refusal
+from manifest.fields import AsTuple, Checked, Memory, Rule, Text, five_fields, matching, mebibytes, refusal
 from manifest.kubernetes import ObjectName
 from manifest.problems import SECRET_URL, shown
 from manifest.serving import Size, in_bytes
@@ -61,7 +61,7 @@ Column = Annotated[
     str,
     matching(r"(?!\s)[^\x00-\x1f\x7f,]{0,255}[^\s\x00-\x1f\x7f,]", "a column's name, of one line and without commas"),
 ]
-Cron = Annotated[str, Rule(r"^\s*\S+(?:\s+\S+){4}\s*$", wrong_cron, lambda value: " ".join(value.split()))]
+Cron = Annotated[str, five_fields(wrong_cron)]
 VmSize = Annotated[str, matching(r"[A-Za-z][A-Za-z0-9_-]{2,63}", 'a size as in "Standard_D2s_v5"')]
 Argument = Annotated[str, matching(r"[^\x00]{1,4096}", "an argument of the script, not an empty text")]
 

@@ -1,17 +1,12 @@
 """How many pods a model has on Kubernetes: a number, by the load, or none until something wakes it up."""
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
 from annotated_types import Ge, Le, Len
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import core_schema
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from manifest.fields import AsTuple, Checked, refusal
-from manifest.targets.triggers import Trigger
-
-MOST_REPLICAS = 1000
+from manifest.fields import AsTuple, Checked, ShortForm, refusal
+from manifest.targets.triggers import MOST_REPLICAS, Trigger
 
 
 class Replicas(Checked):
@@ -67,21 +62,6 @@ class Replicas(Checked):
         return self.min == 0
 
 
-@dataclass(frozen=True, slots=True)
-class OrNumber:
-    """Takes `3` for `{min: 3}`: always so many."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """Bring the number into the long form before it is checked."""
-        return core_schema.no_info_before_validator_function(_long_form, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """Let editors take both."""
-        return {"anyOf": [handler(schema), {"type": "integer", "minimum": 1, "maximum": MOST_REPLICAS}]}
-
-
 def _long_form(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int):
         return value
@@ -91,3 +71,7 @@ def _long_form(value: Any) -> Any:
             f"must be from 1 to {MOST_REPLICAS}, not {value}; a service that is not wanted is removed{asleep}"
         )
     return {"min": value}
+
+
+# `3` for `{min: 3}`: always so many.
+OR_NUMBER = ShortForm(_long_form, {"type": "integer", "minimum": 1, "maximum": MOST_REPLICAS})

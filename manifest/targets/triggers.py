@@ -8,9 +8,10 @@ from annotated_types import Ge, Le, Len
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from manifest.cron import wrong_cron
-from manifest.fields import Checked, Rule, Text, matching, refusal
+from manifest.fields import OBJECT_NAME, Checked, Rule, Text, five_fields, matching, refusal
 from manifest.problems import SECRET_URL, closest, shown
 
+MOST_REPLICAS = 1000
 # The load has a key of its own, and wakes nobody: what sleeps has none.
 _LOAD = ("cpu", "memory")
 
@@ -46,7 +47,7 @@ def _no_credential(value: str) -> str:
 
 
 _ZONE = r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}"
-Time = Annotated[str, Rule(r"^\s*\S+(?:\s+\S+){4}\s*$", _wrong_time, lambda value: " ".join(value.split()))]
+Time = Annotated[str, five_fields(_wrong_time)]
 Zone = Annotated[str, Rule(f"^{_ZONE}$", _wrong_zone)]
 ServerUrl = Annotated[
     str, matching(r"https?://[^\s/@?#]+(?:/[^\s@?#]*)?", "an http or https address without a password or a query")
@@ -69,9 +70,7 @@ QueueName = Annotated[
 ScalerType = Annotated[str, matching("[a-z][a-z0-9-]{1,62}", "the type of one of KEDA's scalers, as in kafka")]
 SettingName = Annotated[str, matching("[A-Za-z][A-Za-z0-9]{0,62}", "the name of a setting of that scaler")]
 Setting = Annotated[Text, AfterValidator(_no_credential)]
-ObjectName = Annotated[
-    str, matching(r"[a-z0-9](?=[a-z0-9.-]{0,252}$)(?:[.-]?[a-z0-9])*", "a TriggerAuthentication's name")
-]
+AuthenticationName = Annotated[str, matching(OBJECT_NAME, "a TriggerAuthentication's name")]
 _Messages = Annotated[int, Ge(1), Le(1_000_000)]
 # The autoscaler counts in thousandths.
 _Amount = Annotated[float, Ge(0.001), Le(1e12)]
@@ -83,7 +82,9 @@ class CronTrigger(Checked):
     start: Time = Field(description='When it wakes up, as cron says it: "0 7 * * 1-5" is 07:00 from Monday to Friday.')
     end: Time = Field(description="Until when, likewise.")
     timezone: Zone = Field(default="UTC", description="Where it is so late, as in Europe/Berlin.")
-    replicas: Annotated[int, Ge(1), Le(1000)] = Field(default=1, description="How many pods there are in between.")
+    replicas: Annotated[int, Ge(1), Le(MOST_REPLICAS)] = Field(
+        default=1, description="How many pods there are in between."
+    )
 
     @field_validator("end", mode="after")
     @classmethod
@@ -131,7 +132,7 @@ class OtherTrigger(Checked):
 
     type: ScalerType = Field(description="Its type, as KEDA's documentation has it.")
     metadata: Annotated[Mapping[SettingName, Setting], Len(max_length=50)] = Field(description="Its settings.")
-    authentication: ObjectName | None = Field(
+    authentication: AuthenticationName | None = Field(
         default=None, description="The TriggerAuthentication, of yours, in the model's namespace."
     )
 
