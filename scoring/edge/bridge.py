@@ -245,7 +245,7 @@ class Bridge:
         """After a process that did not come to its end: one by one what it may have had in hand, for one may be why."""
         for message in await self._waiting(store):
             # Not before: what ends the process while it loads is no message.
-            if not await self._is_loaded() or self._stopping:
+            if not await self._wait_until_loaded() or self._stopping:
                 return
             if await self._patiently(partial(store.note_attempt, message.number)) > _ATTEMPTS:
                 _log.error("message %s has ended the process %d times, and goes to errors", message.id, _ATTEMPTS)
@@ -258,7 +258,7 @@ class Bridge:
 
     async def _work_on(self, store: Store, batch: Sequence[Message]) -> None:
         """Score messages, and put what came of them in their place."""
-        if not await self._is_loaded():
+        if not await self._wait_until_loaded():
             return
         self._idle.clear()
         try:
@@ -282,7 +282,7 @@ class Bridge:
         if len(done) < len(batch):
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _is_loaded(self) -> bool:
+    async def _wait_until_loaded(self) -> bool:
         """Wait until the script is; tell whether it came to that before the end."""
         while self._service.own_state not in ANSWERING:
             if self._stopping:
