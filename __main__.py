@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,6 +92,8 @@ def _images(
 
 
 if __name__ == "__main__":
+    # The last search for unreachable objects takes a tenth of a second, of each preview and deployment.
+    atexit.register(gc.freeze)
     try:
         main()
     except ManifestError as error:

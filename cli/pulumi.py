@@ -57,6 +57,8 @@ class Pulumi:
         self.env = dict(env)
         self.config = load_stack_config(project, stack)
         self._seconds = seconds
+        # As Pulumi printed them, until this changes the stack: each start of Pulumi takes a quarter of a second.
+        self._outputs: str | None = None
 
     @property
     def backend(self) -> str | None:
@@ -102,6 +104,7 @@ class Pulumi:
                     hint="The stack is chosen before the dashes: slipway up --stack NAME -- ...",
                     code=Exit.USAGE,
                 )
+        self._outputs = None
         policies = policy_options(operation, self.project, self.config, self.env)
         command = ["pulumi", operation, "--stack", self.stack, *policies]
         env = {**self.env, MARK: "1"} if policies else self.env
@@ -145,19 +148,26 @@ class Pulumi:
         Raises:
             CliError: Pulumi refuses.
         """
+        self._outputs = None
         done = self._capture("stack", "import", "--stack", self.stack, text=json.dumps(exported))
         _check(done, "Pulumi refuses the mended state")
 
     def outputs(self) -> dict[str, Any] | None:
         """Return what the stack exports; None when there is no such stack.
 
+        What another process changes after the first call is not seen.
+
         Raises:
             CliError: They cannot be read.
         """
-        done = self._capture("stack", "output", "--stack", self.stack, "--json")
-        if _is_missing(done):
-            return None
-        outputs: dict[str, Any] = _answer(done, "Pulumi cannot read the stack's outputs")
+        problem = "Pulumi cannot read the stack's outputs"
+        if self._outputs is None:
+            done = self._capture("stack", "output", "--stack", self.stack, "--json")
+            if _is_missing(done):
+                return None
+            _check(done, problem)
+            self._outputs = done.stdout
+        outputs: dict[str, Any] = _parsed(self._outputs, problem)
         return outputs
 
     def stacks(self) -> list[str]:
@@ -196,6 +206,7 @@ class Pulumi:
         Raises:
             CliError: Pulumi refuses.
         """
+        self._outputs = None
         done = self._capture("stack", "rm", "--stack", self.stack, "--yes", "--preserve-config", "--remove-backups")
         _check(done, f'Pulumi cannot remove the stack "{self.stack}"')
 
@@ -234,8 +245,12 @@ def _check(done: subprocess.CompletedProcess[str], problem: str) -> None:
 
 def _answer(done: subprocess.CompletedProcess[str], problem: str) -> Any:
     _check(done, problem)
+    return _parsed(done.stdout, problem)
+
+
+def _parsed(answer: str, problem: str) -> Any:
     try:
-        return json.loads(done.stdout)
+        return json.loads(answer)
     except ValueError:
         raise CliError(f"{problem}: its answer is not JSON.") from None
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from scoring.config_file import merged
 from scoring.edge.settings import EdgeSettings
-from scoring.process import prepare
+from scoring.process import prepare, shorten_end
 from scoring.script import watch_source
 from scoring.server.features import Features
 from scoring.server.master import START_FAILED, Master
@@ -53,7 +53,9 @@ def serve(*, is_module: bool = False) -> int:
     host, port = listener.getsockname()[:2]
     model = f"{settings.name} {settings.version}".strip() or settings.script.name
     _log.info("starting: %s on %s:%d", model, host, port)
-    return Master(settings, features, listener).run()
+    code = Master(settings, features, listener).run()
+    shorten_end()
+    return code
 
 
 def _listen(host: str, port: int) -> socket.socket:

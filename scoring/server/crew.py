@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from scoring.process import shorten_end
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -85,6 +87,7 @@ class Crew:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         _end_with(master)
         work()
+        shorten_end()
         # Up through the master's frames, which clean up nothing, to what the script registered with atexit.
         sys.exit(0)
 

@@ -75,6 +75,19 @@ def test_a_stack_that_is_not_there_has_no_state_and_no_outputs(fake, code, said)
     assert not _pulumi(fake).exists()
 
 
+def test_outputs_are_asked_for_once_until_an_operation_may_have_changed_them(fake):
+    fake.answers(out={"models": {}})
+    pulumi = _pulumi(fake)
+    assert pulumi.outputs() == pulumi.outputs() == {"models": {}}
+    pulumi.run("up")
+    pulumi.outputs()
+    assert [call.split()[:2] for _, call in fake.calls()] == [
+        ["stack", "output"],
+        ["up", "--stack"],
+        ["stack", "output"],
+    ]
+
+
 def test_what_pulumi_says_is_part_of_the_error(fake):
     fake.answers(err="error: incorrect passphrase\n", code=1)
     with pytest.raises(CliError, match=r"outputs: incorrect passphrase") as caught:

@@ -112,6 +112,30 @@ def test_what_a_script_registers_for_the_end_is_called(tmp_path):
         assert server.exit_code() == 0
 
 
+def test_what_a_script_has_written_to_its_files_is_there_after_the_end(tmp_path):
+    # Nothing but the last search for unreachable objects would close this one: it is in a circle.
+    script = """
+        import pathlib
+
+        class Journal:
+            def __init__(self):
+                self.itself = self
+                self.file = (pathlib.Path(__file__).parent / "journal").open("w")
+
+        def init():
+            global journal
+            journal = Journal()
+
+        def run(data):
+            journal.file.write("scored\\n")
+        """
+    with serving(tmp_path, script) as server:
+        server.wait_for("ready").score()
+        server.terminate()
+        assert server.exit_code() == 0
+    assert (tmp_path / "journal").read_text() == "scored\n"
+
+
 def established(server: Server) -> list[str]:
     """The connections that the server's port has, as the kernel lists them."""
     port = f":{server.port:04X}"

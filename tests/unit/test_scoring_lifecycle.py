@@ -43,6 +43,21 @@ def test_a_starting_service_is_live_and_not_ready(tmp_path):
         assert health(server.port, environment(tmp_path)).returncode == 0
 
 
+def test_health_goes_on_asking_while_the_service_starts(tmp_path):
+    command = [sys.executable, "-I", "-S", str(ROOT / "scoring" / "health.py")]
+    answers = [b'503 Service Unavailable\r\n\r\n{"state":"starting"}', b'200 OK\r\n\r\n{"state":"ready"}']
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        variables = environment(tmp_path, SERVER_PORT=str(listener.getsockname()[1]))
+        with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) as asking:
+            for answer in answers:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(b"HTTP/1.1 " + answer)
+            said, _ = asking.communicate()
+    assert (asking.returncode, said) == (0, '{"state":"ready"}\n')
+
+
 def test_status_names_the_model(tmp_path):
     with serving(tmp_path, TRIVIAL, SERVICE_NAME="iris", SERVICE_VERSION="3") as server:
         assert server.wait_for("ready").status() == {
