@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from manifest.edge.limits import MOST_TWIN_BYTES, chunked, merged, size
+from manifest.edge.limits import MOST_TWIN_BYTES, chunked, merged, size, wrong_twin
 from manifest.fields import mebibytes
 
 if TYPE_CHECKING:
@@ -116,6 +116,10 @@ def layer(model: str, target: IotEdgeTarget, images: Mapping[str, str], variable
         if (bytes_ := size(properties)) > MOST_TWIN_BYTES:
             what = f"the deployment's part for {module} is {bytes_:,} bytes"
             raise ValueError(f"{what}; a twin takes {MOST_TWIN_BYTES:,}: name fewer modules, or say less of them")
+        for key, value in properties.items():
+            way = key.split(".")[2:]
+            for message in wrong_twin(value, ".".join(way), len(way) + 1):
+                raise ValueError(f"the deployment's part for {module} cannot be: {message}")
     return content
 
 

@@ -111,6 +111,11 @@ def test_a_model_that_another_ones_pipeline_names_gets_what_modules_need(load):
             {**LINE, "modules": [{"name": f"m{i}", "image": IMAGE, "env": {"X": "y" * 2000}} for i in range(20)]},
             "the deployment's part for $edgeAgent is",
         ),
+        (
+            {**LINE, "routes": {"a": f"FROM /* WHERE a = '{'x' * 4096}' INTO $upstream"}},
+            "the deployment's part for $edgeHub cannot be: routes.iris-a.route: a text of 4,",
+        ),
+        ({**LINE, "env": {"X": "ä" * 3000}}, "modules.iris.env.X.value: a text of 6,000 bytes; a twin takes 4,096"),
     ],
 )
 def test_what_would_not_work_is_refused_with_what_is_allowed(said, given, message):
