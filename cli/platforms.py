@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import toolchain
 from cli.errors import CliError, Exit
 from cli.wanted import plain_environment
+from manifest import ManifestError
 from manifest.platforms import own_platform, platforms_needed
 from toolchain import builder, emulators
 from toolchain.context import context_of
@@ -17,7 +18,7 @@ from toolchain.report import Report, ToolchainError
 if TYPE_CHECKING:
     from cli.build_log import FailedBuild
     from cli.pulumi import Pulumi
-    from manifest import Manifest
+    from manifest import Environment, Manifest
     from toolchain.context import Context
 
 # What the kernel says of programs for another processor.
@@ -25,12 +26,28 @@ _REFUSED = "exec format error"
 
 
 def foreign_platforms(pulumi: Pulumi, manifest: Manifest) -> tuple[str, ...]:
-    """Return the platforms that a stack's images are built for, and that this machine is not."""
+    """Return the platforms that a stack's images are built for, and that this machine is not.
+
+    Raises:
+        CliError: An image cannot be had for one of them.
+    """
     environment = plain_environment(pulumi.config)
     if environment is None or environment.promote_from:
         return ()
-    needed = {one for platforms in platforms_needed(manifest, environment).values() for one in platforms}
+    needed = {one for platforms in checked_platforms(manifest, environment).values() for one in platforms}
     return tuple(sorted(needed - {own_platform()}))
+
+
+def checked_platforms(manifest: Manifest, environment: Environment) -> dict[str, tuple[str, ...]]:
+    """Return the platforms of each live model's image.
+
+    Raises:
+        CliError: An image cannot be had for one of them.
+    """
+    try:
+        return platforms_needed(manifest, environment)
+    except ManifestError as error:
+        raise CliError(str(error), code=Exit.USAGE) from None
 
 
 def prepare_builder(pulumi: Pulumi, platforms: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ from scoring.config_file import merged
 from scoring.edge.settings import EdgeSettings
 from scoring.process import prepare, shorten_end
 from scoring.script import watch_source
+from scoring.server.connection import CAN_LISTEN
 from scoring.server.features import Features
 from scoring.server.master import START_FAILED, Master
 from scoring.server.worker import BACKLOG
@@ -41,7 +42,7 @@ def serve(*, is_module: bool = False) -> int:
         features = Features.from_reader(reader, settings)
         if is_module:
             features = replace(features, edge=EdgeSettings.from_reader(reader))
-        listener = _listen(settings.host, settings.port)
+        listener = _listen(settings.host, settings.port) if _can_listen(is_module=is_module) else None
         prepare(settings)
         log.set_up(reader)
         reader.finish()
@@ -50,12 +51,25 @@ def serve(*, is_module: bool = False) -> int:
         return START_FAILED
     if settings.reload:
         watch_source(settings.root)
-    host, port = listener.getsockname()[:2]
     model = f"{settings.name} {settings.version}".strip() or settings.script.name
-    _log.info("starting: %s on %s:%d", model, host, port)
+    if listener is None:
+        _log.info("starting: %s, without HTTP: this image has no httptools", model)
+    else:
+        host, port = listener.getsockname()[:2]
+        _log.info("starting: %s on %s:%d", model, host, port)
     code = Master(settings, features, listener).run()
     shorten_end()
     return code
+
+
+def _can_listen(*, is_module: bool) -> bool:
+    """Tell whether there is a parser of HTTP; a module can be without, since it has its messages."""
+    if not CAN_LISTEN and not is_module:
+        raise OSError(
+            "this image cannot listen: it has no httptools, which has no wheel for linux/arm/v7; run it as `edge`, or "
+            "on another platform"
+        )
+    return CAN_LISTEN
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -12,6 +12,7 @@ from cli.image_copy import ImageCopier
 from cli.keys import Keys
 from cli.locks import only_run
 from cli.options import JsonOption
+from cli.platforms import checked_platforms
 from cli.project import find_project
 from cli.promotion import Move, differing_answers, is_older, moves, objections
 from cli.pulumi import Pulumi
@@ -28,7 +29,6 @@ from cli.wanted import (
 )
 from manifest import Manifest
 from manifest.live import live_models
-from manifest.platforms import platforms_needed
 from releases import Release, ReleaseError
 
 _DIGEST = 12
@@ -132,7 +132,7 @@ def _release(giving: Pulumi, taking: Pulumi, id_: str | None, *, force: bool) ->
 def _lacking(taking: Pulumi, release: Release, manifest: Manifest) -> list[str]:
     """Which models' images were not built for all that they would run on."""
     environment = plain_environment(taking.config)
-    needed = platforms_needed(manifest, environment) if environment else {}
+    needed = checked_platforms(manifest, environment) if environment else {}
     return [reason for one in release.models if (reason := one.lacking(needed.get(one.name, ())))]
 
 

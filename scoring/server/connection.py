@@ -14,7 +14,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
-import httptools
+try:
+    import httptools
+except ModuleNotFoundError:
+    # It has no wheel for linux/arm/v7, where nothing listens.
+    httptools = None  # type: ignore[assignment]  # as modules are that may be missing
 
 from scoring.answers import WITHOUT_BODY, Answer, refusal
 from scoring.refused import RefusedError
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
     from scoring.server.room import Room
 
+CAN_LISTEN = httptools is not None
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 128
 # From the first byte of a request to the end of its headers.

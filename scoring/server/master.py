@@ -51,13 +51,13 @@ _log = logging.getLogger("slipway")
 class Master:
     """The first process of the service."""
 
-    def __init__(self, settings: Settings, features: Features, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, features: Features, listener: socket.socket | None) -> None:
         """Prepare, before the first fork.
 
         Args:
             settings: What to serve.
             features: What the service has beside its script.
-            listener: The socket that listens already.
+            listener: The socket that listens already; None where nothing can listen.
         """
         slots = SLOTS_PER_WORKER * settings.workers
         self._settings = settings
@@ -276,7 +276,8 @@ class Master:
     def _end(self) -> int:
         """End because it was told to."""
         _log.info("draining: %s", signal.Signals(self._signals[0]).name)
-        self._listener.close()
+        if self._listener is not None:
+            self._listener.close()
         for child in self._crew:
             self._stop(child)
         while tuple(self._crew):

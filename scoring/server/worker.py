@@ -10,7 +10,11 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-import uvloop
+try:
+    from uvloop import run as run_loop
+except ModuleNotFoundError:
+    # It has no wheel for linux/arm/v7.
+    from asyncio import run as run_loop  # type: ignore[assignment]  # it takes more than is given here
 
 from scoring.process import exit_at_once
 from scoring.reload import load_and_watch
@@ -43,14 +47,21 @@ class Worker:
     """One worker process's work."""
 
     def __init__(
-        self, settings: Settings, features: Features, listener: socket.socket, board: Board, slot: int, *, holds: bool
+        self,
+        settings: Settings,
+        features: Features,
+        listener: socket.socket | None,
+        board: Board,
+        slot: int,
+        *,
+        holds: bool,
     ) -> None:
         """Prepare, in the new process.
 
         Args:
             settings: What to serve.
             features: What the service has beside its script.
-            listener: The socket that all workers share.
+            listener: The socket that all workers share; None where nothing can listen.
             board: Where to tell the state.
             slot: Which of the workers it is.
             holds: Whether it takes the place of a worker that answered, so that requests wait until it is ready.
@@ -75,7 +86,7 @@ class Worker:
             load: Gives a scorer; None for a process that only tells the state while the master loads.
             listens_at_once: Whether it answers while it loads: there is no other worker that could tell the state.
         """
-        uvloop.run(self._live(load, listens_at_once=listens_at_once))
+        run_loop(self._live(load, listens_at_once=listens_at_once))
         if not self.service.is_idle:
             # A thread in the script's code would crash while Python takes itself apart.
             exit_at_once(0)
@@ -103,7 +114,7 @@ class Worker:
         instruments.stop()
 
     async def _listen(self, instruments: Instruments) -> None:
-        if self._server is None and not self.service.is_draining:
+        if self._listener is not None and self._server is None and not self.service.is_draining:
             loop = asyncio.get_running_loop()
             app = App(self.service, self._settings, self._features, instruments)
             certificate = self._features.certificate

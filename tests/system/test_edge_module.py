@@ -1,12 +1,15 @@
 """The edge module against a real broker: messages, twin and methods, cut networks, kills."""
 
+import errno
 import json
+import socket
 import time
 
 import httpx
 import pytest
 
 from tests.system import edge_harness
+from tests.system.checkout import free_port
 from tests.system.edge_harness import IN, OUT, Device, until
 
 pytestmark = pytest.mark.system
@@ -78,6 +81,25 @@ def test_messages_twin_methods_and_http(device, scorer, sensor):
     assert httpx.get(f"{base}/ready").status_code == 200
     assert httpx.get(f"{base}/status").json()["edge"]["connected"]
     assert device.hub.refused == []
+
+
+def test_a_module_without_packages_for_http_works_by_messages_and_listens_nowhere(device, sensor, tmp_path):
+    """As on linux/arm/v7, for which these packages have no wheels."""
+    for package in ("httptools", "uvloop"):
+        (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError('no {package}', name='{package}')\n")
+    port = free_port()
+    scorer = device.module(PYTHONPATH=f"{tmp_path}:{edge_harness.ROOT}", SERVER_PORT=str(port)).start()
+    try:
+        sensor.send(40)
+        until(lambda: len(device.arrived) == 40, lambda: scorer.log)
+        assert numbers(device, "scores") == list(range(40))
+        assert device.hub.call("scorer", "score", {"n": 1, "score": 0.25}) == (200, {"n": 1, "score": 0.25})
+        assert "starting: scorer 3, without HTTP: this image has no httptools" in scorer.log
+        with socket.socket() as peer:
+            assert peer.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+        assert scorer.stop() == 0
+    finally:
+        scorer.kill()
 
 
 def test_what_cannot_be_scored_goes_to_errors_with_the_reason(device, scorer):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from cli.build_log import FailedBuild
+from cli.errors import CliError, Exit
 from cli.platforms import foreign_platforms, prepare_builder, unbuildable
 from cli.supply_chain.sbom import components, joined
 from tests.unit.test_cli_wanted import AZURE, config, manifest
@@ -50,6 +51,16 @@ def test_what_this_machine_is_and_what_is_promoted_needs_nothing_of_a_builder(tm
     assert foreign_platforms(found, wanted) == ()
     found.config = config("iot-edge", azure=azure, promoteFrom="dev")
     assert foreign_platforms(found, wanted) == ()
+
+
+def test_what_arm_v7_cannot_have_is_a_users_mistake_told_before_the_builder_is_prepared(tmp_path, manifest):
+    """The same message as the program's, without a traceback."""
+    azure = {**AZURE, "iotHub": {}}
+    found = stack(tmp_path, "iot-edge", "batch", azure=azure)
+    wanted = manifest({"iot-edge": {"device": "a", "platform": "linux/arm/v7"}}, {"batch": {"output": "abfs://out/"}})
+    with pytest.raises(CliError, match="cannot have, a target batch: pyarrow") as refused:
+        foreign_platforms(found, wanted)
+    assert refused.value.code == Exit.USAGE
 
 
 def test_a_builder_that_cannot_run_a_platforms_programs_is_told_with_those_that_it_can_and_what_to_do(tmp_path):

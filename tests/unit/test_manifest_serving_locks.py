@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 
+from manifest.platforms import WITHOUT_WHEEL
 from manifest.serving import Extra
 
 SCORING = Path(__file__).parents[2] / "scoring"
@@ -58,3 +59,12 @@ def test_make_lock_renews_the_lock_of_every_extra():
     recipe = (SCORING.parent / "Makefile").read_text()
     [extras] = re.findall(r"for extra in ([a-z ]+);", recipe)
     assert tuple(extras.split()) == EXTRAS
+
+
+def test_what_is_said_to_have_no_wheel_is_what_the_runtime_would_need():
+    for extra, package in WITHOUT_WHEEL.items():
+        assert package in locked(f"requirements.{extra}.lock")
+    [left_out] = re.findall(r"sed '/\^\\\((.*)\\\)==/", (SCORING / "environment.Dockerfile").read_text())
+    names = left_out.split(r"\|")
+    assert "httptools" in names
+    assert set(names) <= locked("requirements.lock").keys()

@@ -201,3 +201,14 @@ def test_health_imports_neither_the_server_nor_the_serializers(tmp_path):
     loaded = set(done.stdout.split())
     assert "scoring.health" in loaded
     assert loaded.isdisjoint({"uvicorn", "uvloop", "orjson", "fastjsonschema", "asyncio", "json", "http", "logging"})
+
+
+def test_a_service_without_a_parser_of_http_says_so_and_does_not_start(tmp_path):
+    """Images for linux/arm/v7 have none; there only `edge` works."""
+    write(tmp_path, "score.py", TRIVIAL)
+    write(tmp_path, "httptools.py", "raise ModuleNotFoundError('no httptools', name='httptools')")
+    found = run("serve", environment(tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}"))
+    assert found.returncode == 3
+    assert found.stderr.startswith("python -m scoring serve: this image cannot listen: it has no httptools")
+    assert "run it as `edge`" in found.stderr
+    assert "Traceback" not in found.stderr
