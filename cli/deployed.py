@@ -164,7 +164,10 @@ def overview(pulumi: Pulumi, keys: Keys | None = None) -> Overview:
         # Whether a service answers at all shows without a key, too.
         notes.append(f"{error}\nServices that want a key are asked without one.")
     told = asyncio.run(statuses([one.endpoint or "" for one in asked], shown))
-    return Overview(tuple(_asked(one, told) for one in placements), "\n".join(notes) or None)
+    placements = [_asked(one, told) for one in placements]
+    if any(one.group and one.state == "unreachable" for one in placements):
+        placements = _in_groups(pulumi, outputs.result(), placements, notes)
+    return Overview(tuple(placements), "\n".join(notes) or None)
 
 
 def _joined(placements: Iterable[Placement], running: Iterable[Running]) -> list[Placement]:
@@ -186,6 +189,19 @@ def _on_devices(pulumi: Pulumi, placements: list[Placement], notes: list[str]) -
         return with_devices(placements, hub_of(pulumi))
     except CliError as error:
         notes.append(f"How the devices are could not be found out: {error}")
+        return placements
+
+
+def _in_groups(
+    pulumi: Pulumi, outputs: Mapping[str, Any] | None, placements: list[Placement], notes: list[str]
+) -> list[Placement]:
+    """Add what Azure sees of groups that do not answer."""
+    from cli.groups import with_views  # noqa: PLC0415 - only where one does not
+
+    try:
+        return with_views(pulumi, outputs, placements)
+    except CliError as error:
+        notes.append(str(error))
         return placements
 
 

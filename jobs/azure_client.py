@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from azure_management.login import credential
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,22 +33,9 @@ def open_client(account: str, env: Mapping[str, str] | None = None) -> BatchClie
     # Slow to import.
     from azure.batch import BatchClient  # noqa: PLC0415 - as above
 
-    env = os.environ if env is None else env
     if urlsplit(account).scheme == "https":
-        return BatchClient(account, _credential(env))
+        return BatchClient(account, credential(env))
     return BatchClient(account, _StandIn(), authentication_policy=_plain_token(account), polling_interval=_POLL_SECONDS)
-
-
-def _credential(env: Mapping[str, str]) -> Any:
-    """Who Pulumi's azure-native is, where its variables say so; else who is logged in."""
-    from azure import identity  # noqa: PLC0415 - slow to import
-
-    tenant, client = env.get("ARM_TENANT_ID", ""), env.get("ARM_CLIENT_ID", "")
-    if tenant and client and (secret := env.get("ARM_CLIENT_SECRET")):
-        return identity.ClientSecretCredential(tenant, client, secret)
-    if tenant and client and (token := env.get("ARM_OIDC_TOKEN")):
-        return identity.ClientAssertionCredential(tenant, client, lambda: token)
-    return identity.DefaultAzureCredential()
 
 
 class _StandIn:

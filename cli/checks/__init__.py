@@ -17,6 +17,7 @@ CHECKS = (
     "image",
     "container",
     "pods",
+    "groups",
     "health",
     "last_error",
 )

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import shutil
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.diagnosis import Finding
 from cli.wanted import uses_azure
 from manifest.live import live_models, live_targets, needs_cluster
-from standins.azure_native import in_use
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from cli.diagnosis import Context
 
 # The language's, and one for each of the packages that components/ imports for every target.
 _NEEDED = ("language-python", "resource-docker", "resource-docker-build")
+
+_AZURE = "resource-azure-native"
+# The folder that the stand-ins' scripts are in; on PATH they go before installed plugins.
+_STANDINS = "standins"
 
 
 def check(context: Context) -> Iterator[Finding]:
@@ -39,5 +44,24 @@ def check(context: Context) -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", f"{', '.join(needed)}: there.")
-    if uses_azure(context.config, context.manifest) and (line := in_use(context.env)):
-        yield Finding("warning", line, "docs/azure.md says what a deployment to Azure needs.")
+    if uses_azure(context.config, context.manifest) and azure_is_stood_in_for(context.env):
+        yield Finding(
+            "warning",
+            "azure-native is this repository's stand-in: nothing goes to Azure (docs/azure-standin.md).",
+            "docs/azure.md says what a deployment to Azure needs.",
+        )
+
+
+def azure_is_stood_in_for(env: Mapping[str, str]) -> bool:
+    """Tell whether Pulumi would take the stand-in for azure-native.
+
+    Args:
+        env: Pulumi's environment.
+    """
+    found = shutil.which(f"pulumi-{_AZURE}", path=env.get("PATH"))
+    if found is None or _STANDINS not in Path(found).resolve().parts:
+        return False
+    home = Path(env.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    official = home / "plugins" / f"{_AZURE}-v{version('pulumi-azure-native')}" / f"pulumi-{_AZURE}"
+    # The script in standins/bin hands over to it.
+    return env.get("SLIPWAY_AZURE") == "stand-in" or not official.is_file()

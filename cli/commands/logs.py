@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +15,6 @@ from cli.choose import sentence
 from cli.containers import Engine, Running
 from cli.deployed import LOCAL_DOCKER, recorded
 from cli.errors import CliError, Exit
-from cli.group_logs import Group, groups, written
 from cli.log_events import event_of, readable
 from cli.options import DEFAULT_STACK, JsonOption, OptionalModel, StackOption
 from cli.project import find_project
@@ -58,31 +56,19 @@ def command(
     if (device or IotEdgeTarget.kind in live) and (told := _of_device(pulumi, name, device, tail, follow=follow)):
         _print_json(told) if json else _print(told, [])
         return
-    # Only where there may be any: the engine takes a second to tell.
-    found = groups(pulumi.outputs()) if AciTarget.kind in live else []
-    # Targets elsewhere alone need no Docker engine here.
+    # Targets elsewhere alone need no Docker engine here, which takes a second to tell.
     sources = _on_engine(pulumi) if LOCAL_DOCKER in live or not live & {AciTarget.kind, AksTarget.kind} else []
     sources += _on_cluster(pulumi) if AksTarget.kind in live else []
-    _check_name(name, {one.container.model for one in sources} | {one.model for one in found}, stack)
+    sources += _in_groups(pulumi) if AciTarget.kind in live else []
+    _check_name(name, {one.container.model for one in sources}, stack)
     sources = [one for one in sources if name in (None, "", one.container.model)]
-    read, elsewhere = _of_groups(pulumi, [one for one in found if name in (None, "", one.model)], tail, follow=follow)
-    if elsewhere and not sources and not read:
-        raise CliError("The logs are in Azure. To see them:", hint="\n".join(elsewhere))
-    for one in elsewhere:
-        say(f"In Azure: {one}")
-    lines: Iterable[_Line] = sorted(read, key=lambda line: line.time)
-    if follow:
-        lines = chain(lines, _following(sources, tail))
-    else:
-        # The times of engines and clusters sort as text.
-        lines = sorted([*lines, *_so_far(sources, tail)], key=lambda line: line.time)
+    # The times of engines, clusters and Azure sort as text.
+    lines = _following(sources, tail) if follow else sorted(_so_far(sources, tail), key=lambda line: line.time)
     if json:
         _print_json(lines)
     else:
-        printing = [one.container for one in sources] + [one.container for one in read]
-        shown = {one.id: one for one in printing}.values()
         # Of one container alone, nobody has to be told whose a line is.
-        _print(lines, [] if name and len(shown) == 1 else [*shown])
+        _print(lines, [] if name and len(sources) == 1 else [one.container for one in sources])
 
 
 def _on_engine(pulumi: Pulumi) -> list[_Source]:
@@ -121,6 +107,19 @@ def _on_cluster(pulumi: Pulumi) -> list[_Source]:
     return found
 
 
+def _in_groups(pulumi: Pulumi) -> list[_Source]:
+    """The models on Container Instances."""
+    from cli.groups import Group, Groups, groups  # noqa: PLC0415 - only stacks with container groups need it
+
+    asked = Groups(pulumi)
+
+    def source(group: Group) -> _Source:
+        container = Running(group.id, group.name, pulumi.stack, group.model, "", "running", endpoint=None)
+        return _Source(container, lambda tail, follow: asked.log(group, tail, follow=follow))
+
+    return [source(one) for one in groups(pulumi.outputs())]
+
+
 def _of_device(pulumi: Pulumi, name: str | None, device: str | None, tail: int, *, follow: bool) -> list[_Line]:
     """What a model wrote on a device; nothing where it is somewhere else too, and no device is named."""
     from cli.edge import device_of, module_log, needed_hub  # noqa: PLC0415 - only models on devices need it
@@ -155,26 +154,6 @@ def _check_name(name: str | None, models: set[str], stack: str) -> None:
         raise CliError(f"The stack {stack} runs no model.", hint="`slipway up` deploys models.yaml.")
     if name and name not in models:
         raise CliError(sentence(unknown("model", name, models)), code=Exit.USAGE)
-
-
-def _of_groups(pulumi: Pulumi, found: list[Group], tail: int, *, follow: bool) -> tuple[list[_Line], list[str]]:
-    """What container groups wrote, where that is on this machine; for the others the commands that show it."""
-    read: list[_Line] = []
-    elsewhere: list[str] = []
-    for one in found:
-        lines = written(one, pulumi, tail)
-        if lines is None:
-            elsewhere.append(one.command(follow=follow))
-            continue
-        if follow:
-            say(f"{one.model}: the stand-in for Azure follows no log; what there is so far:")
-        source = Running(one.id, one.name, pulumi.stack, one.model, version="", state="running", endpoint=None)
-        time = ""
-        for line in lines:
-            # A line without a time belongs to the one before it.
-            time = (event_of(line) or {}).get("time", time)
-            read.append(_Line(source, time, line))
-    return read, elsewhere
 
 
 def _so_far(sources: list[_Source], tail: int) -> list[_Line]:

@@ -40,19 +40,22 @@ class Tokens:
             raise TypeError(f"{path} is no key of an elliptic curve")
         self._key = key
 
-    def issue(self, identity: str, audience: str, *, now: float | None = None) -> dict[str, Any]:
+    def issue(
+        self, identity: str, audience: str, *, now: float | None = None, life: int = LIFE_SECONDS
+    ) -> dict[str, Any]:
         """Make a token.
 
         Args:
             identity: The identity's id.
             audience: The resource that it is for.
             now: When it begins; in seconds since 1970.
+            life: How many seconds it holds.
 
         Returns:
             What the endpoint answers.
         """
         begin = int(time.time() if now is None else now)
-        end = begin + LIFE_SECONDS
+        end = begin + life
         principal, client = made_up("principal", identity), made_up("client", identity)
         claims = {
             "aud": audience,
@@ -71,9 +74,9 @@ class Tokens:
         return {
             "access_token": jwt.encode(claims, self._key, _ALGORITHM),
             "client_id": client,
-            "expires_in": str(LIFE_SECONDS),
+            "expires_in": str(life),
             "expires_on": str(end),
-            "ext_expires_in": str(LIFE_SECONDS),
+            "ext_expires_in": str(life),
             "not_before": str(begin),
             "resource": audience,
             "token_type": "Bearer",

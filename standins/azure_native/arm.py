@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from provider.resource import ProviderError
+from standins.azure_native import management
 from standins.azure_native.faults import settings, struck
 from standins.azure_native.paths import parents
 from standins.azure_native.store import Record, Store, fetch, forget, listed, save
@@ -177,6 +178,7 @@ class Arm:
                 with self.store.transaction() as db:
                     kind.removed(db, record)
                     forget(db, record.id)
+        management.settle(self.store)
 
     def _need_parents(self, db: sqlite3.Connection, resource: str) -> None:
         for parent in parents(resource):

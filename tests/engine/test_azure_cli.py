@@ -4,9 +4,12 @@ import json
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 
+import httpx
 import pytest
 
+from standins.azure_native.store import Store
 from tests.engine.conftest import ROOT, _base
 from tests.engine.test_azure_aci import REGISTRY, SERVICE, Models
 from tests.engine.test_azure_aci import models as models  # noqa: PLC0414 - a fixture
@@ -62,6 +65,42 @@ def test_status_score_logs_and_keys_of_a_model_that_wants_a_key(models):
     assert answer["label"] == "setosa"
     logged = _slipway(models, "logs", "iris").stdout
     assert "POST /score" in logged
+    [line, *_] = map(json.loads, _slipway(models, "logs", "--json").stdout.splitlines())
+    assert line["time"].startswith("20")
     assert not any(key in logged for key in keys.values())
     [shown] = json.loads(_slipway(models, "keys", "iris", "--json").stdout)["keys"]
     assert {name: shown[name] for name in ("primary", "secondary")} == keys
+    _each_request_shows_once_while_the_log_is_followed(models, endpoint)
+    _a_group_that_is_gone_is_told(models)
+
+
+def _each_request_shows_once_while_the_log_is_followed(models, endpoint):
+    command = [sys.executable, "-m", "cli.main", "logs", "iris", "-f", "-n", "1", "--stack", models.name]
+    env = {**models.env, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, cwd=models.folder, env=env, stdout=subprocess.PIPE, text=True) as following:
+        try:
+            # The last of what there is already.
+            seen = [following.stdout.readline()]
+            for number in range(3):
+                httpx.get(f"{endpoint}/asked-{number}", trust_env=False)
+                while f"/asked-{number}" not in seen[-1]:
+                    seen.append(following.stdout.readline())
+        finally:
+            following.kill()
+    assert [sum(f"/asked-{number}" in line for line in seen) for number in range(3)] == [1, 1, 1]
+
+
+def _a_group_that_is_gone_is_told(models):
+    [group] = Store(Path(models.env["SLIPWAY_AZURE_STORE"])).all("containerinstance:ContainerGroup")
+
+    def diagnosed(code):
+        found = json.loads(_slipway(models, "diagnose", "--json", code=code).stdout)["findings"]
+        return [(one["status"], one["message"]) for one in found if one["check"] == "groups"]
+
+    assert diagnosed(0) == [("ok", f"{group.name} is running.")]
+    tool = [sys.executable, "-m", "standins.azure_native.tool", "delete", group.id]
+    subprocess.run(tool, env={**models.env, "PYTHONPATH": str(ROOT)}, cwd=ROOT, check=True, timeout=120)
+    assert diagnosed(1) == [("problem", f"The container group {group.name} is gone: somebody removed it.")]
+    assert "is not there (ResourceNotFound" in _slipway(models, "logs", "iris", code=1).stderr
+    [told] = json.loads(_slipway(models, "status", "--json").stdout)["models"]
+    assert told["state"] == "missing"

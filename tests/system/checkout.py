@@ -21,6 +21,7 @@ SLIPWAY = ROOT / ".venv/bin/slipway"
 PROGRAM = (
     "__main__.py",
     "Pulumi.yaml",
+    "azure_management",
     "components",
     "iot_hub",
     "manifest",

@@ -201,18 +201,6 @@ def test_a_proxy_never_sees_the_key_of_a_container_group_of_this_machine(monkeyp
             score("http://127.9.8.7:1", b"1", 5, PRIMARY)
 
 
-def test_the_logs_of_a_model_in_azure_name_the_command_that_shows_them(project, capsys, monkeypatch):
-    monkeypatch.delenv("SLIPWAY_AZURE", raising=False)
-    _deploy(project, "https://iris.example.com")
-    assert run(["logs", "iris", "-f"]) == Exit.FAILED
-    assert capsys.readouterr().err.splitlines()[-1] == (
-        "az container logs --subscription 1f --resource-group shop-dev --name shop-dev-iris --container-name model "
-        "--follow"
-    )
-    assert run(["logs", "irs"]) == Exit.USAGE
-    assert 'did you mean "iris"' in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("config", "repository"),
     [

@@ -16,7 +16,9 @@ ALLOWED = {
     # Runs before anything is installed.
     "toolchain": set(),
     "storage": set(),
-    "registry": {"manifest", "storage"},
+    # Asks Azure's management API, for whoever has something there.
+    "azure_management": set(),
+    "registry": {"azure_management", "manifest", "storage"},
     "releases": {"storage"},
     # The protocol, for any resources: each process of the engine's starts with it.
     "provider": set(),
@@ -24,9 +26,9 @@ ALLOWED = {
     "iot_hub": set(),
     "provider/slipway": {"iot_hub", "jobs", "manifest", "provider", "registry"},
     "components": {"jobs", "manifest", "registry", "releases", SDK},
-    "jobs": {"manifest", "storage"},
+    "jobs": {"azure_management", "manifest", "storage"},
     # Of the toolchain: tools that only some stacks ask for are found or installed when one does.
-    "cli": {"iot_hub", "jobs", "manifest", "registry", "releases", "standins", "storage", "toolchain"},
+    "cli": {"azure_management", "iot_hub", "jobs", "manifest", "registry", "releases", "storage", "toolchain"},
     # Runs in an environment of its own.
     "policies": {SDK},
     "pipelines": {"cli", "manifest"},

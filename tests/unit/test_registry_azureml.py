@@ -19,7 +19,7 @@ PLACE_OF_DATASTORE = f"{TOP}/datastores".replace("resourceGroups", "resourcegrou
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr("registry.arm._FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("azure_management.client._FIRST_PAUSE", 0.001)
     monkeypatch.setattr("registry.fetch._FIRST_PAUSE", 0.001)
     for name in ("AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_ACCOUNT_NAME"):
         monkeypatch.delenv(name, raising=False)

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.checks.plugins import azure_is_stood_in_for
 from provider.resource import Call, InitFailedError, Naming, ProviderError, State
 from provider.values import UNKNOWN
 from standins.azure_native import VERSION
-from standins.azure_native.banner import BANNER, credentials_in, in_use
+from standins.azure_native.banner import credentials_in
 from standins.azure_native.difference import differences
 from standins.azure_native.names import NAMES
 from standins.azure_native.paths import PATHS, parents
@@ -325,14 +326,14 @@ def _official(home):
     plugin.chmod(0o755)
 
 
-def test_the_stand_in_says_whether_it_is_in_use(tmp_path):
+def test_it_is_known_whether_pulumi_would_take_the_stand_in(tmp_path):
     env = {"PATH": str(BIN), "PULUMI_HOME": str(tmp_path)}
-    assert in_use(env) == BANNER
-    assert in_use({"PATH": str(BIN / "azure-native"), "PULUMI_HOME": str(tmp_path)}) == BANNER
-    assert in_use({"PATH": str(tmp_path), "PULUMI_HOME": str(tmp_path)}) is None
+    assert azure_is_stood_in_for(env)
+    assert azure_is_stood_in_for({"PATH": str(BIN / "azure-native"), "PULUMI_HOME": str(tmp_path)})
+    assert not azure_is_stood_in_for({"PATH": str(tmp_path), "PULUMI_HOME": str(tmp_path)})
     _official(tmp_path)
-    assert in_use(env) is None
-    assert in_use(env | {"SLIPWAY_AZURE": "stand-in"}) == BANNER
+    assert not azure_is_stood_in_for(env)
+    assert azure_is_stood_in_for(env | {"SLIPWAY_AZURE": "stand-in"})
 
 
 def test_the_script_hands_over_to_an_installed_official_plugin(tmp_path):

@@ -191,11 +191,15 @@ class Group:
         if code := found["State"]["ExitCode"]:
             raise ProviderError(f"init container {name} failed with exit code {code}: {self.logs(name)[-2000:]}")
 
-    def logs(self, container: str, tail: int | None = None) -> str:
+    def logs(self, container: str, tail: int | None = None, *, timestamps: bool = False) -> str:
         """Read what a container wrote, as Azure keeps it: since its last start at the least."""
         with self.engine.doing(f"read the logs of {container}") as api:
             written: bytes = api.logs(
-                f"{self.prefix}-{container}", stdout=True, stderr=True, tail="all" if tail is None else tail
+                f"{self.prefix}-{container}",
+                stdout=True,
+                stderr=True,
+                timestamps=timestamps,
+                tail="all" if tail is None else tail,
             )
         return written.decode("utf-8", "replace")
 

@@ -6,7 +6,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
-from standins.azure_native import metadata
+from standins.azure_native import management, metadata
 from standins.azure_native.arm import ArmError
 from standins.azure_native.difference import differences
 from standins.azure_native.groups.run import Group
@@ -156,6 +156,8 @@ class ContainerGroup(Kind):
 
     def provision(self, call: Call, record: Record, inputs: dict[str, Any]) -> dict[str, Any]:
         """Run it."""
+        # Before it runs: the log of one that does not come up is wanted most.
+        management.serve(self.store)
         around = metadata.surroundings(call, self.store, self.engine) if inputs.get("identity") else None
         address = Group(self.engine, self.store, record.id).run(call, inputs, around)
         if inputs.get("ipAddress"):
@@ -180,6 +182,7 @@ class ContainerGroup(Kind):
         if record.state in {"Creating", "Updating"}:
             # Its plugin works on it, or was killed: what there is belongs to Azure's next PUT.
             return record
+        management.revive(self.store)
         seen = self._seen(record)
         if seen is None:
             return record if record.state == "Failed" else None

@@ -25,6 +25,14 @@ MAY_PULL = frozenset(
         "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
     }
 )
+# Reader, Contributor, Owner.
+MAY_READ = frozenset(
+    {
+        "acdd72a7-3385-48ef-bd42-f606fba81ae7",
+        "b24988ac-6180-42a0-ab88-20f7382dd24c",
+        "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
+    }
+)
 # Storage Blob Data Owner, Contributor; Reader. Roles on the account itself, Owner's too, are none on its data.
 MAY_WRITE_BLOBS = frozenset({"b7e6dc6d-f1e8-4753-8033-0f276bb0955b", "ba92f5b4-2d11-453d-a403-e96b0029c9fe"})
 MAY_READ_BLOBS = MAY_WRITE_BLOBS | {"2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"}
