@@ -275,6 +275,8 @@ class Bridge:
                     results.append(result)
                 self._methods.note(message, result)
             await self._patiently(partial(store.settle, done, results))
+            if cut := sum(map(messages.is_cut, results)):
+                await self._patiently(partial(store.count, "properties", cut))
         finally:
             self._idle.set()
         if results:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scoring.edge.client import Connection
-from scoring.edge.messages import from_topic
+from scoring.edge.messages import LONGEST_PROPERTIES, from_topic, properties_length
 from scoring.edge.store import OUTPUTS, StoreError
 
 if TYPE_CHECKING:
@@ -191,6 +191,15 @@ class Link:
 
     def _send(self, connection: Connection, waiting: Sequence[Message]) -> None:
         """Send messages, and forget those that the hub has acknowledged."""
+        fitting = [one for one in waiting if properties_length(one) <= LONGEST_PROPERTIES]
+        if len(fitting) < len(waiting):
+            # Stored by a version that did not see to it. No hub would ever take them, and all would wait behind them.
+            lost = [one for one in waiting if one not in fitting]
+            for one in lost:
+                _log.error("result %s is dropped: its properties are longer than can be sent", one.id)
+            self._store.settle([one.number for one in lost])
+            self._store.count("too large", len(lost))
+            return
         acknowledged, error = connection.send(waiting)
         self.sent += len(acknowledged)
         self._acknowledged += acknowledged

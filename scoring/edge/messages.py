@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import uuid
 import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import orjson
 
@@ -22,14 +23,19 @@ MESSAGE_ID, CORRELATION_ID = "$.mid", "$.cid"
 # Of an input's system properties these go on; the others are the hub's, and made anew.
 _KEPT = {MESSAGE_ID, CORRELATION_ID, "$.ct", "$.ce"}
 # What IoT Hub takes as a message's id.
+_LONGEST_ID = 128
 _ID = re.compile(r"[A-Za-z0-9\-:.+%_#*?!(),=@$']{1,128}")
-# A property is part of the topic, which may have 64 KiB.
 _LONGEST_ERROR = 512
+# Properties are part of the topic, of which MQTT takes 65,535 bytes; the rest is the names of device and module.
+LONGEST_PROPERTIES = 65_535 - 1024
+# Of a result that goes without the properties that its message came with.
+_CUT = "propertiesCut"
 # What IoT Hub and edgeHub take as a message, in bytes, body and properties together.
 _LARGEST = 256 * 1024
 _TOO_LARGE = 413
 _INPUT_PARTS = 7
 _HASHES = 2**32
+_log = logging.getLogger("slipway")
 
 
 def from_topic(topic: str, body: bytes) -> Message:
@@ -100,7 +106,30 @@ def _result(message: Message, output: str, rank: Rank, body: bytes, properties: 
     own_id = f"{properties['model']}:{message.id}"
     if not _ID.fullmatch(own_id):
         own_id = hashlib.sha256(own_id.encode()).hexdigest()
-    return Message(own_id, output, {**kept, **properties, **system, MESSAGE_ID: own_id}, body, rank)
+    result = Message(own_id, output, {**kept, **properties, **system, MESSAGE_ID: own_id}, body, rank)
+    if (length := properties_length(result)) <= LONGEST_PROPERTIES:
+        return result
+    # An alert, say, is worth more than what it came with; and no connection would ever take it whole.
+    _log.error(
+        "message %s: its result goes without its properties, which have %d bytes; %d can be sent",
+        message.id[:_LONGEST_ID],
+        length,
+        LONGEST_PROPERTIES,
+    )
+    cid = message.id if _ID.fullmatch(message.id) else own_id
+    own = {CORRELATION_ID: cid, "$.ce": "utf-8", MESSAGE_ID: own_id, _CUT: "true"}
+    return Message(own_id, output, {**properties, **own}, body, rank)
+
+
+def is_cut(message: Message) -> bool:
+    """Tell whether a result goes without the properties that its message came with."""
+    return _CUT in message.properties
+
+
+def properties_length(message: Message) -> int:
+    """Return how many bytes of a topic a message's properties take, with the output's name."""
+    pairs = {**message.properties, "$.on": message.endpoint}.items()
+    return sum(len(quote(name, safe="")) + len(quote(value, safe="")) + 2 for name, value in pairs)
 
 
 def _size(message: Message) -> int:

@@ -86,7 +86,7 @@ class Counts:
         waiting: Messages by their rank.
         bytes: The size of all.
         dropped: Messages by why they were dropped: `alert`, `input` or `telemetry` for want of room, `expired`,
-            `too large`.
+            `too large`, and `properties` where a result went without those that its message came with.
     """
 
     waiting: dict[Rank, int]
@@ -219,6 +219,20 @@ class Store:
             Message(id_, endpoint, json.loads(properties), body, Rank(rank), number)
             for number, rank, id_, endpoint, properties, body in rows
         ]
+
+    def count(self, why: str, times: int = 1) -> None:
+        """Count what was lost elsewhere than here.
+
+        Args:
+            why: As in `Counts`.
+            times: How often.
+
+        Raises:
+            StoreError: The disk is full or broken.
+        """
+        with self._changing():
+            for _ in range(times):
+                self._count(why)
 
     def note_attempt(self, number: int) -> int:
         """Note that a message is about to be scored, by a process that it may end.

@@ -86,3 +86,17 @@ def test_a_message_that_is_not_taken_yet_keeps_back_those_behind_it(tmp_path):
     asyncio.run(work())
     assert [one.id for one in store.take(OUTPUTS, 10)] == ["m:small", "m:large", "m:smaller"]
     store.close()
+
+
+def test_a_result_that_goes_without_its_messages_properties_is_counted(tmp_path):
+    store = Store(tmp_path / "messages.db", max_bytes=10**6, max_age_seconds=10**6)
+    store.put([Message(name, "in", {"site": "x" * size}, b"1", Rank.INPUT) for name, size in (("a", 70_000), ("b", 7))])
+
+    async def work():
+        bridge = bridge_of(tmp_path, lambda _request, tell: tell(None, Scored(Answer(b"{}"), 0.0)))
+        await bridge._work_on(store, store.take([Rank.INPUT], 10))
+
+    asyncio.run(work())
+    assert [one.properties.get("site") for one in store.take(OUTPUTS, 10)] == [None, "x" * 7]
+    assert store.counts().dropped == {"properties": 1}
+    store.close()

@@ -125,6 +125,17 @@ def test_what_the_hub_has_is_not_sent_again_while_the_disk_takes_nothing(store, 
     assert link.error == ""
 
 
+def test_a_result_that_no_hub_can_take_is_dropped_and_counted_and_those_behind_it_are_sent(store, link, hub, caplog):
+    # As a version stored it that did not look at the length.
+    too_long = Message("long", "scores", {"$.mid": "long", "site": "x" * 70_000}, b"1", Rank.ALERT)
+    store.put([result("first"), too_long, result("second")])
+    link.start()
+    until(lambda: link.sent == 2, "the others are sent")
+    assert hub.sent == ["first", "second"]
+    assert store.counts().dropped == {"too large": 1}
+    assert "result long is dropped" in caplog.text
+
+
 def test_an_input_is_not_acknowledged_until_the_disk_has_it(store, link):
     disk_takes(store, something=False)
     # What acknowledges it waits for this to return.

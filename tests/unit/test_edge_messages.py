@@ -6,7 +6,8 @@ from azure.iot.device.iothub.pipeline import mqtt_topic_iothub
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.edge.messages import failed, from_topic, highest, scored
+from scoring.edge.client import _to_hub
+from scoring.edge.messages import failed, from_topic, highest, is_cut, scored
 from scoring.edge.store import Rank
 from scoring.edge.twin import Tuning
 
@@ -125,3 +126,33 @@ def test_an_answer_that_the_hub_would_not_take_goes_to_errors_as_the_message_wit
 def test_a_message_that_is_as_large_as_can_be_goes_to_errors_without_its_body():
     result = failed(from_topic(TOPIC + "%24.mid=one", b"x" * 262_100), 500, "no", ABOUT)
     assert (result.endpoint, result.body, result.properties["error"]) == ("errors", b"", "no")
+
+
+@pytest.mark.parametrize("come", ["site=" + "x" * 65_000, "%24.cid=" + "x" * 65_400, "site=" + "%C3%BC" * 10_800])
+@pytest.mark.parametrize("output", ["alerts", "errors"])
+def test_a_result_whose_properties_no_topic_can_have_goes_without_those_it_came_with(come, output, caplog):
+    message = from_topic(f"{TOPIC}%24.mid=one&{come}", b"body")
+    if output == "alerts":
+        result = scored(message, b'{"score": 9}', Tuning(0.7), "score", ABOUT)
+    else:
+        result = failed(message, 500, "\u20ac" * 10_000, ABOUT)
+    assert (result.endpoint, result.id, is_cut(result)) == (output, "m:one", True)
+    assert result.properties["$.cid"] == "one"
+    assert result.properties["model"] == "m"
+    assert "message one: its result goes without its properties" in caplog.text
+    assert _topic_length(result) < 65_535
+
+
+def test_a_result_whose_properties_just_fit_keeps_them(caplog):
+    message = from_topic(f"{TOPIC}%24.mid=one&site={'x' * 64_000}", b"")
+    result = scored(message, b"1", Tuning(), "score", ABOUT)
+    assert len(result.properties["site"]) == 64_000
+    assert not is_cut(result)
+    assert not caplog.text
+    assert 64_000 < _topic_length(result) < 65_535
+
+
+def _topic_length(message):
+    """As azure-iot-device makes it, for the longest names of device and module that there can be."""
+    topic = f"devices/{'d' * 128}/modules/{'m' * 128}/messages/events/"
+    return len(mqtt_topic_iothub.encode_message_properties_in_topic(_to_hub(message), topic).encode())
