@@ -52,6 +52,7 @@ class Placement:
         condition: Which devices it is for.
         module: The module's name there.
         device: The one device that it is for, where it is for one.
+        address: What the endpoint's name has to lead to, where that is a name of the user's own.
         devices: How each of them is.
         reload: Whether edits of its script are taken over at once.
         state: The service's own word, or `stopped`, `missing`, `unreachable`, `unknown` and what else Docker says.
@@ -74,6 +75,7 @@ class Placement:
     condition: str | None = None
     module: str | None = None
     device: str | None = None
+    address: str | None = None
     devices: tuple[DeviceState, ...] = ()
     reload: bool = False
     state: str = "unknown"
@@ -107,6 +109,7 @@ def recorded(outputs: Mapping[str, Any] | None) -> list[Placement]:
             version=str(model.get("version", "")),
             target=kind,
             endpoint=target.get("endpoint"),
+            address=target.get("address"),
             image=model.get("image"),
             container=target.get("container"),
             group=target.get("group"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from cli.errors import CliError
+from cli.host_names import missing_name, wrong_name
 from cli.service import score
 from cli.states import ASLEEP
 from cli.table import console
@@ -48,11 +49,17 @@ def score_samples(
         seconds: How long to wait for each answer.
 
     Returns:
-        Whether all of them answered that are awake.
+        Whether all of them answered that are awake and can be found.
     """
     files = {model.name: sample_file(model, root) for model in manifest.models}
     asleep = [one for one in placements if one.state == ASLEEP]
-    asked = [(one, file) for one in placements if one.endpoint and one not in asleep and (file := files.get(one.model))]
+    # The first deployment of a model with a name of one's own: nothing is wrong with the model.
+    nameless = [one for one in placements if missing_name(one)]
+    asked = [
+        (one, file)
+        for one in placements
+        if one.endpoint and one not in asleep and one not in nameless and (file := files.get(one.model))
+    ]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         answers = list(pool.map(lambda pair: _answer(pair[0], pair[1], keys, seconds), asked))
     width = max((len(one.model) for one, _ in asked), default=0)
@@ -62,6 +69,8 @@ def score_samples(
         line.append("-> " if succeeded else "failed: ", style="green" if succeeded else "red")
         line.append(text)
         out.print(line, soft_wrap=True)
+    for one in nameless:
+        out.print(f"{one.model} was not asked: {missing_name(one)}", soft_wrap=True)
     for one in asleep:
         out.print(f"{one.model} is asleep, and a request would not wake it up: it was not asked.", soft_wrap=True)
     return all(succeeded for succeeded, _ in answers)
@@ -71,7 +80,7 @@ def _answer(placement: Placement, file: Path, keys: Keys, seconds: float) -> tup
     try:
         answer = score(placement.endpoint or "", file.read_bytes(), seconds, keys.of(placement))
     except CliError as error:
-        return False, str(error)
+        return False, " ".join(filter(None, (str(error), wrong_name(placement))))
     except OSError as error:
         return False, f"{file} cannot be read: {error.strerror or error}"
     if answer.is_success:

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from cli.diagnosis import Finding
+from cli.host_names import missing_name
 from cli.port_forward import is_inside
 from cli.service import UNAUTHORIZED, statuses
 from cli.states import FAILED, READY, counted
@@ -46,7 +47,9 @@ def _judged(placement: Placement, status: dict[str, Any] | None) -> Finding:
     model = placement.model
     logs = f"`slipway logs {model}` tells what it does."
     if status is None:
-        return Finding("problem", f"Nothing answers at {placement.endpoint}.", logs, model)
+        line = missing_name(placement)
+        silent = Finding("problem", f"Nothing answers at {placement.endpoint}.", logs, model)
+        return Finding("warning", line, model=model) if line else silent
     if status["state"] == UNAUTHORIZED:
         return Finding(
             "problem",

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from cli.deployed import overview
 from cli.errors import CliError
+from cli.host_names import missing_name
 from cli.options import DEFAULT_STACK, JsonOption, StackOption
 from cli.planned import with_planned
 from cli.project import find_project
@@ -18,6 +19,7 @@ def command(stack: StackOption = DEFAULT_STACK, json: JsonOption = False) -> Non
     pulumi = Pulumi(project, stack, project.environment())
     seen = overview(pulumi)
     placements, notes = list(seen.placements), [seen.note] if seen.note else []
+    notes += [line for one in placements if one.state == "unreachable" and (line := missing_name(one))]
     try:
         placements = with_planned(placements, checked_manifest(project), pulumi.config.live_targets)
     except CliError as error:
