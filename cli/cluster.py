@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError
 from cli.project import short_name
+from clusters import ClusterError, client_from
 from manifest.object_names import instance
 
 if TYPE_CHECKING:
@@ -210,7 +211,11 @@ def client_of(pulumi: Pulumi) -> Any:
     Raises:
         CliError: Nothing says how the cluster is reached, or that is no kubeconfig.
     """
-    return _client(_way(pulumi, _settings(pulumi)))
+    way = _way(pulumi, _settings(pulumi))
+    try:
+        return client_from(way.kubeconfig, way.context)
+    except ClusterError as error:
+        raise CliError(str(error)) from None
 
 
 def _settings(pulumi: Pulumi) -> dict[str, Any]:
@@ -237,25 +242,6 @@ def _way(pulumi: Pulumi, settings: dict[str, Any]) -> _Way:
     raise CliError(
         f"The stack {pulumi.stack} has no cluster yet.", hint="`slipway up` deploys models.yaml, and finds or makes it."
     )
-
-
-def _client(way: _Way) -> Any:
-    import yaml  # noqa: PLC0415 - as above
-    from kubernetes import config  # noqa: PLC0415 - as above
-
-    try:
-        if "\n" in way.kubeconfig:
-            content = yaml.safe_load(way.kubeconfig)
-            return config.new_client_from_config_dict(content, context=way.context)  # type: ignore[no-untyped-call]
-        return config.new_client_from_config(way.kubeconfig, context=way.context)  # type: ignore[no-untyped-call]
-    except (config.ConfigException, yaml.YAMLError, OSError, TypeError) as error:
-        # Not the content, which holds credentials.
-        what = "the kubeconfig of the stack's state" if "\n" in way.kubeconfig else way.kubeconfig
-        raise CliError(f"{what} does not lead to a cluster: {type(error).__name__}: {_short(error)}") from None
-
-
-def _short(error: BaseException) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else ""
 
 
 def _said(error: Any) -> str:

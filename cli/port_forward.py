@@ -69,28 +69,18 @@ def _listening(api: Any, pod: Any) -> Iterator[int]:
 
 
 def _accept(listener: socket.socket, api: Any, pod: Any) -> None:
-    from kubernetes import client  # noqa: PLC0415 - as above
-    from kubernetes.stream import portforward  # noqa: PLC0415 - as above
+    from clusters import connected  # noqa: PLC0415 - as above
 
-    # Of its own: forwarding takes a client's way of asking from all others that use it.
-    core = client.CoreV1Api(client.ApiClient(api.configuration))
     while True:
         try:
             caller, _ = listener.accept()
         except OSError:
             return
         try:
-            forward = portforward(
-                core.connect_get_namespaced_pod_portforward,
-                pod.metadata.name,
-                pod.metadata.namespace,
-                ports=str(_PORT),
-            )
-            model = forward.socket(_PORT)
+            model = connected(api, pod.metadata.namespace, pod.metadata.name, _PORT)
         except Exception:  # noqa: BLE001 - the client raises whatever its transport does; the caller sees a closed connection
             caller.close()
             continue
-        model.setblocking(True)
         for source, sink in ((caller, model), (model, caller)):
             threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
 

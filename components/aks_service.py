@@ -13,16 +13,17 @@ from components.kubernetes.monitor import monitor
 from components.kubernetes.place import Place
 from components.kubernetes.pods import KEYS_DIR, Contents, template
 from components.kubernetes.secrets import keys_secret, variables_secret
+from components.kubernetes.workload import Count
 from components.service_variables import ServiceVariables, body_limit, service_variables
 
 if TYPE_CHECKING:
     from components.azure import Platform
     from components.kubernetes import Cluster
+    from components.kubernetes.versions import Trial
     from components.project import Project
     from components.promoted_image import PromotedImage
     from components.scoring_image import ScoringImage
     from manifest import AksTarget, Model
-    from manifest.targets.replicas import Replicas
 
 
 class AksService(pulumi.ComponentResource):
@@ -65,12 +66,10 @@ class AksService(pulumi.ComponentResource):
         self._model, self._target, self._platform = model, target, platform
         self._environment, self._settings = project.environment, project.environment.kubernetes
         self._refuse()
-        earlier = target.earlier
-        serving = earlier.version if earlier else model.version
-        place = Place(cluster, cluster.namespace(target.namespace), model.name, serving, self)
-        beside = versions.tried(place, target, model.version)
+        place = Place(cluster, cluster.namespace(target.namespace), model.name, self)
+        beside = versions.tried(place, target)
         after: list[pulumi.Resource] = []
-        keys = None
+        own = keys = None
         if target.auth == "key":
             own = AccessKeys(f"{model.name}-aks", rotate=target.rotate, opts=pulumi.ResourceOptions(parent=self))
             after.append(keys_secret(place, own))
@@ -80,6 +79,7 @@ class AksService(pulumi.ComponentResource):
         secret = variables_secret(place, variables.secret) if variables.secret else None
         built = Contents(
             image=image.ref,
+            version=model.version,
             plain=variables.plain,
             account=collector or place.namespace.account,
             secret=secret.metadata.apply(lambda found: found.name or "") if secret else None,
@@ -87,19 +87,16 @@ class AksService(pulumi.ComponentResource):
             keys=keys,
             has_identity=collector is not None,
         )
-        if earlier and beside:
-            known = pulumi.Output.concat(project.repository, f"/models/{model.name}@{earlier.digest}")
-            stable, tried = self._shares()
-            self._run(place, replace(built, image=known), stable, after)
-            self._run(beside, built, tried, after)
-            canary = {"canary": self._told(beside, stable, tried)} if target.canary else {"shadow": model.version}
+        trial = self._trial(beside, project.repository, image.ref, own) if beside else None
+        if trial and beside:
+            self._run(place, replace(built, image=trial.image, version=trial.version), trial.stable, after)
+            self._run(beside, built, trial.tried, after)
         else:
-            self._run(place, built, target.replicas, after)
-            canary = {}
+            self._run(place, built, Count.of(target.replicas), after)
         if target.replicas.min > 1 or target.replicas.autoscaled:
             workload.disruption_budget(place)
         network.policy(place, target.egress)
-        self.endpoint = self._reached(place, beside, cluster)
+        self.endpoint = self._reached(place, beside, trial.weight if trial else None, cluster)
         if self._settings.monitor:
             monitor(place, keys)
         # Without the keys: Pulumi's debug log has a stack's outputs as they are. AccessKeys has them in the state.
@@ -109,7 +106,7 @@ class AksService(pulumi.ComponentResource):
             "deployment": place.name,
             "service": self._settings.service,
             "auth": target.auth,
-            **canary,
+            **(trial.outputs if trial else {}),
         }
         self.register_outputs({"endpoint": self.endpoint})
 
@@ -147,28 +144,29 @@ class AksService(pulumi.ComponentResource):
                 "`host` with a Gateway or an Ingress speaks HTTPS."
             )
 
-    def _run(self, place: Place, contents: Contents, replicas: Replicas, after: list[pulumi.Resource]) -> None:
+    def _run(self, place: Place, contents: Contents, count: Count, after: list[pulumi.Resource]) -> None:
         """Run the pods of one version."""
-        pods = template(place, self._target, contents, self._settings)
-        deployment = workload.deployment(place, self._target, replicas, pods, after)
+        pods, replicas = template(place, self._target, contents, self._settings), self._target.replicas
+        deployment = workload.deployment(place, self._target, count, pods, after)
         if replicas.triggers and self._settings.keda:
             keda.scaled_object(place, replicas, self._settings.keda, deployment)
-        elif replicas.autoscaled:
-            workload.autoscaler(place, replicas)
+        elif count.autoscaled:
+            workload.autoscaler(place, count)
 
-    def _shares(self) -> tuple[Replicas, Replicas]:
-        """How many pods each of two versions has."""
-        target = self._target
+    def _trial(
+        self, beside: Place, repository: pulumi.Input[str], image: pulumi.Output[str], keys: AccessKeys | None
+    ) -> Trial | None:
+        """How this version is tried beside an earlier one."""
+        model, target, earlier = self._model, self._target, self._target.earlier
+        if earlier is None:
+            return None
+        known = pulumi.Output.concat(repository, f"/models/{model.name}@{earlier.digest}")
         if target.canary is None:
-            return target.replicas, target.replicas
+            return versions.shadow(target, known, model.version)
         by_gateway = versions.by_gateway(target, self._settings)
-        return versions.shares(target.replicas, target.canary.weight, by_gateway=by_gateway)
-
-    def _told(self, beside: Place, stable: Replicas, canary: Replicas) -> dict[str, Any]:
-        """Say how requests are shared; return it for the outputs."""
-        by_gateway = versions.by_gateway(self._target, self._settings)
-        share = versions.tell(beside, self._target, stable, canary, by_gateway=by_gateway)
-        return {"version": beside.version, "percent": share, "by": "gateway" if by_gateway else "replicas"}
+        return versions.canary(
+            beside, target, target.canary, (known, image), model.version, by_gateway=by_gateway, keys=keys
+        )
 
     def _variables(self, *, collects_by_identity: bool) -> ServiceVariables:
         """The container's environment, and what of it is secret."""
@@ -195,7 +193,9 @@ class AksService(pulumi.ComponentResource):
             found.plain.update(environment.entra.variables)
         return found
 
-    def _reached(self, place: Place, beside: Place | None, cluster: Cluster) -> pulumi.Output[str]:
+    def _reached(
+        self, place: Place, beside: Place | None, weight: pulumi.Input[int] | None, cluster: Cluster
+    ) -> pulumi.Output[str]:
         """Make the model's ways in; return the address that callers use."""
         settings, host = self._settings, self._target.host
         # A canary has its share of the Service too; a shadow answers nobody.
@@ -204,7 +204,7 @@ class AksService(pulumi.ComponentResource):
         if not host:
             return network.endpoint(service, place, settings, settings.node or cluster.host)
         if settings.gateway:
-            network.route(place, host, settings.gateway, versions.rule(place, self._target, beside))
+            network.route(place, host, settings.gateway, versions.rule(place, beside, weight))
         elif settings.ingress:
             network.ingress(place, host, settings.ingress)
         return pulumi.Output.from_input(f"https://{host}")

@@ -43,10 +43,12 @@ class Cluster(pulumi.ComponentResource):
 
     Attributes:
         host: The API server's host, where it is known.
+        access: How it is reached.
         outputs: What the stack exports of it.
     """
 
     host: str
+    access: Access
     outputs: dict[str, Any]
 
     def __init__(self, project: Project, platform: Platform | None) -> None:
@@ -69,7 +71,7 @@ class Cluster(pulumi.ComponentResource):
             if platform is None:
                 raise ValueError("there is neither a cluster in the configuration nor a platform")
             access, after = platform.cluster.access, platform.cluster.after
-        self.host = access.host
+        self.host, self.access = access.host, access
         self._after = after
         self.provider = self._connected(access)
         self._namespaces: dict[str, Namespace] = {}

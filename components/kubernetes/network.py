@@ -121,7 +121,7 @@ def route(place: Place, host: str, gateway: GatewaySettings, rule: Mapping[str, 
     )
 
 
-def backend(name: pulumi.Input[str], weight: int | None = None) -> dict[str, Any]:
+def backend(name: pulumi.Input[str], weight: pulumi.Input[int] | None = None) -> dict[str, Any]:
     """Return a Service as routes name it.
 
     Args:

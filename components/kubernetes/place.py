@@ -26,7 +26,6 @@ class Place:
         cluster: The cluster.
         namespace: The namespace.
         model: The model's name.
-        version: The model's version.
         parent: The component that objects belong to.
         track: Which of two versions side by side: `stable`, or `canary` or `shadow`, which is tried beside it.
     """
@@ -34,7 +33,6 @@ class Place:
     cluster: Cluster
     namespace: Namespace
     model: str
-    version: str
     parent: pulumi.Resource
     track: str = STABLE
 

@@ -36,6 +36,7 @@ class Contents:
 
     Attributes:
         image: The image by its digest.
+        version: The model's version in it.
         plain: Environment variables that anybody may read.
         secret: The Secret with further ones, and their names; None without any.
         keys: The Secret with the service's keys; None without any.
@@ -44,6 +45,7 @@ class Contents:
     """
 
     image: pulumi.Input[str]
+    version: pulumi.Input[str]
     plain: dict[str, pulumi.Input[str]]
     account: pulumi.Input[str]
     secret: pulumi.Input[str] | None = None
@@ -70,7 +72,7 @@ def template(
         volumes.append(core.v1.VolumeArgs(name="keys", secret=secret))
     return core.v1.PodTemplateSpecArgs(
         metadata=meta.v1.ObjectMetaArgs(
-            labels={**place.labels, **place.own, "app.kubernetes.io/version": place.version, **identity},
+            labels={**place.labels, **place.own, "app.kubernetes.io/version": contents.version, **identity},
             annotations={"kubectl.kubernetes.io/default-container": CONTAINER},
         ),
         spec=core.v1.PodSpecArgs(

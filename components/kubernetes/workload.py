@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pulumi
@@ -19,12 +20,51 @@ _STEADY_SECONDS = 5
 _MARGIN_SECONDS = 30
 # The mark of a Deployment that may have no pods, and nothing is wrong then.
 SLEEPS = "slipway.io/sleeps"
+# Takes over the number of pods that an autoscaler has set, where it is set to none.
+_FORCED = "pulumi.com/patchForce"
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many pods a Deployment has.
+
+    Attributes:
+        least: At least so many.
+        most: At most so many.
+        autoscaled: Whether an autoscaler decides between both.
+        cpu: The load that it aims at.
+        sleeps: Whether a trigger may take all of them away.
+        stops: Whether there may be none because `least` is 0, as of a canary that was aborted.
+    """
+
+    least: pulumi.Input[int]
+    most: pulumi.Input[int]
+    autoscaled: bool
+    cpu: int
+    sleeps: bool = False
+    stops: bool = False
+
+    @classmethod
+    def of(cls, replicas: Replicas) -> Count:
+        """Return what the manifest says."""
+        most = replicas.max or replicas.min
+        return cls(replicas.min, most, replicas.autoscaled, replicas.cpu, replicas.sleeps)
+
+    @property
+    def number(self) -> pulumi.Input[int | None]:
+        """What a Deployment says: where an autoscaler sets the number, another one here would set it back."""
+        if not self.autoscaled:
+            return self.least
+        if not self.stops:
+            return None
+        # With none, an autoscaler leaves a Deployment alone.
+        return pulumi.Output.from_input(self.least).apply(lambda least: None if least else 0)
 
 
 def deployment(
     place: Place,
     target: AksTarget,
-    replicas: Replicas,
+    count: Count,
     template: core.v1.PodTemplateSpecArgs,
     after: list[pulumi.Resource],
 ) -> apps.v1.Deployment:
@@ -33,19 +73,21 @@ def deployment(
     Args:
         place: Where.
         target: What the manifest asks for.
-        replicas: How many pods.
+        count: How many pods.
         template: Of the pods.
         after: What they need.
     """
     # Starts anew with each pod that becomes ready.
     deadline = target.startup_seconds + _STEADY_SECONDS + _MARGIN_SECONDS
+    annotations = {SLEEPS: "true"} if count.sleeps else {}
+    if count.autoscaled and count.stops:
+        annotations[_FORCED] = "true"
     whole = f"{max(1800, 6 * deadline)}s"
     return apps.v1.Deployment(
         place.resource,
-        metadata=place.metadata(place.own_name, {SLEEPS: "true"} if replicas.sleeps else None),
+        metadata=place.metadata(place.own_name, annotations or None),
         spec=apps.v1.DeploymentSpecArgs(
-            # Where the autoscaler sets their number, a number here would set it back.
-            replicas=None if replicas.autoscaled else replicas.min,
+            replicas=count.number,
             selector=meta.v1.LabelSelectorArgs(match_labels=place.own),
             strategy=apps.v1.DeploymentStrategyArgs(
                 type="RollingUpdate",
@@ -63,12 +105,12 @@ def deployment(
     )
 
 
-def autoscaler(place: Place, replicas: Replicas) -> autoscaling.v2.HorizontalPodAutoscaler:
+def autoscaler(place: Place, count: Count) -> autoscaling.v2.HorizontalPodAutoscaler:
     """Have the number of pods follow the load.
 
     Args:
         place: Where.
-        replicas: Their number, and the load that is aimed at.
+        count: Their number, and the load that is aimed at.
     """
     return autoscaling.v2.HorizontalPodAutoscaler(
         place.resource,
@@ -77,20 +119,24 @@ def autoscaler(place: Place, replicas: Replicas) -> autoscaling.v2.HorizontalPod
             scale_target_ref=autoscaling.v2.CrossVersionObjectReferenceArgs(
                 api_version="apps/v1", kind="Deployment", name=place.own_name
             ),
-            min_replicas=replicas.min,
-            max_replicas=replicas.max or replicas.min,
+            min_replicas=_one_or_more(count.least),
+            max_replicas=_one_or_more(count.most),
             metrics=[
                 autoscaling.v2.MetricSpecArgs(
                     type="Resource",
                     resource=autoscaling.v2.ResourceMetricSourceArgs(
                         name="cpu",
-                        target=autoscaling.v2.MetricTargetArgs(type="Utilization", average_utilization=replicas.cpu),
+                        target=autoscaling.v2.MetricTargetArgs(type="Utilization", average_utilization=count.cpu),
                     ),
                 )
             ],
         ),
         opts=place.options(),
     )
+
+
+def _one_or_more(number: pulumi.Input[int]) -> pulumi.Output[int]:
+    return pulumi.Output.from_input(number).apply(lambda known: max(1, known))
 
 
 def disruption_budget(place: Place) -> policy.v1.PodDisruptionBudget:

@@ -6,8 +6,9 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Gt, Le
 from pydantic import Field, ValidationInfo, field_validator
 
-from manifest.fields import Checked, HostName, Memory, Version, matching, mebibytes, refusal
+from manifest.fields import HostName, Memory, matching, mebibytes, refusal
 from manifest.targets.base import Target
+from manifest.targets.canary import Canary, Earlier, Shadow
 from manifest.targets.replicas import OR_NUMBER, Replicas
 
 Namespace = Annotated[
@@ -17,28 +18,7 @@ Namespace = Annotated[
         "at most 63 lower-case letters, digits and single hyphens, beginning and ending with a letter or digit",
     ),
 ]
-Digest = Annotated[str, matching("sha256:[0-9a-f]{64}", 'an image\'s digest as in "sha256:..."')]
 Cpu = Annotated[float, Ge(0.01), Le(256)]
-
-
-class Earlier(Checked):
-    """The version that was deployed before, by its image: what serves goes on as it is."""
-
-    version: Version = Field(description="Its version.")
-    digest: Digest = Field(description="Its image's digest; `slipway status --json` shows that of what is deployed.")
-
-
-class Canary(Checked):
-    """A version beside an earlier one, with a share of the requests."""
-
-    from_: Earlier = Field(alias="from", description="The earlier version, which has all other requests.")
-    weight: Annotated[int, Ge(1), Le(99)] = Field(default=10, description="The share of this version, in percent.")
-
-
-class Shadow(Checked):
-    """A version beside an earlier one, with copies of the requests; its answers reach nobody."""
-
-    from_: Earlier = Field(alias="from", description="The earlier version, which answers.")
 
 
 class AksTarget(Target):
@@ -94,6 +74,16 @@ class AksTarget(Target):
             raise refusal(
                 "needs both versions awake, and `replicas` has triggers; try the version with a number or `min` and "
                 "`max` alone, and give the triggers afterwards"
+            )
+        return value
+
+    @field_validator("canary", mode="after")
+    @classmethod
+    def _metrics_can_be_asked(cls, value: Canary | None, info: ValidationInfo) -> Canary | None:
+        if value and value.abort_on and info.data.get("auth") == "entra":
+            raise refusal(
+                "has `abortOn`, which asks the pods for their metrics, and with auth: entra they want a token that "
+                "`up` has not; use auth: key, or `steps` without `abortOn`"
             )
         return value
 

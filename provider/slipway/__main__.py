@@ -8,6 +8,7 @@ from provider.slipway import VERSION
 from provider.slipway.access_keys import AccessKeys
 from provider.slipway.batch_job_schedule import BatchJobSchedule
 from provider.slipway.batch_jobs import BatchJobs
+from provider.slipway.canary import Canary
 from provider.slipway.edge_deployment import EdgeDeployment
 from provider.slipway.edge_device import EdgeDevice
 from provider.slipway.registered_model import RegisteredModel
@@ -18,6 +19,7 @@ if __name__ == "__main__":
         AccessKeys(),
         BatchJobs(),
         BatchJobSchedule(),
+        Canary(),
         EdgeDeployment(),
         EdgeDevice(),
         RegisteredModel(),

@@ -22,6 +22,7 @@ PROGRAM = (
     "__main__.py",
     "Pulumi.yaml",
     "azure_management",
+    "clusters",
     "components",
     "iot_hub",
     "manifest",

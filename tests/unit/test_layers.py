@@ -24,11 +24,13 @@ ALLOWED = {
     "provider": set(),
     # Asks an IoT hub, for what deploys to it and what looks at it.
     "iot_hub": set(),
-    "provider/slipway": {"iot_hub", "jobs", "manifest", "provider", "registry"},
+    # Asks a Kubernetes cluster, for the same two.
+    "clusters": set(),
+    "provider/slipway": {"clusters", "iot_hub", "jobs", "manifest", "provider", "registry"},
     "components": {"jobs", "manifest", "registry", "releases", SDK},
     "jobs": {"azure_management", "manifest", "storage"},
     # Of the toolchain: tools that only some stacks ask for are found or installed when one does.
-    "cli": {"azure_management", "iot_hub", "jobs", "manifest", "registry", "releases", "storage", "toolchain"},
+    "cli": {"azure_management", "clusters", "iot_hub", "jobs", "manifest", "registry", "releases", "storage", "toolchain"},
     # Runs in an environment of its own.
     "policies": {SDK},
     "pipelines": {"cli", "manifest"},
