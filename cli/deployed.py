@@ -12,7 +12,7 @@ from cli.errors import CliError
 from cli.keys import Keys
 from cli.project import short_name
 from cli.service import statuses
-from cli.states import ASLEEP, STOPPED
+from cli.states import ASLEEP, ROLLED_BACK, STOPPED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -47,6 +47,7 @@ class Placement:
         namespace: The Kubernetes namespace, for targets that have one.
         workload: The Deployment's name there.
         engine: What runs its jobs, for batch targets: local, azure, kubernetes.
+        canary: How far this version has come beside the one before; None where it is alone.
         auth: What callers have to show: `key`, `none`; None where the target leaves that to the model.
         deployment: The deployment's id in an IoT hub, for targets on devices.
         condition: Which devices it is for.
@@ -70,6 +71,7 @@ class Placement:
     namespace: str | None = None
     workload: str | None = None
     engine: str | None = None
+    canary: Mapping[str, Any] | None = None
     auth: str | None = None
     deployment: str | None = None
     condition: str | None = None
@@ -116,6 +118,7 @@ def recorded(outputs: Mapping[str, Any] | None) -> list[Placement]:
             namespace=target.get("namespace") if kind == AKS else None,
             workload=target.get("deployment") if kind == AKS else None,
             engine=target.get("engine") if kind == BATCH else None,
+            canary=target.get("canary"),
             auth=target.get("auth"),
             deployment=target.get("deployment") if kind != AKS else None,
             condition=target.get("condition"),
@@ -225,6 +228,9 @@ def _on_cluster(pulumi: Pulumi, placements: list[Placement]) -> list[Placement]:
         if found is None:
             return replace(placement, state="missing")
         state = states[placement.namespace, placement.workload]
+        canary = placement.canary or {}
+        if state == "ready" and canary.get("phase") == "aborted":
+            return replace(placement, state=ROLLED_BACK, error=f"the canary was aborted: {canary.get('reason')}")
         if state in _AS_WANTED:
             return replace(placement, state=state)
         wrong = next((one.message for pod in pods_of(found, pods) if (one := trouble(pod, cluster))), None)

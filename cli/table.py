@@ -83,6 +83,8 @@ def print_placements(placements: Iterable[Placement]) -> None:
         names = ", ".join(row.model for row in gone)
         out.print(f"\nNot running although deployed: {names}. Restore with: slipway up -- --refresh", soft_wrap=True)
     for row in rows:
+        if told := _canary(row):
+            out.print(f"\n{told}", soft_wrap=True)
         if row.error:
             where = " on devices" if row.devices else ""
             out.print(f"\n{row.model} failed{where}:\n{row.error.rstrip()}", style="red", soft_wrap=True)
@@ -93,6 +95,19 @@ def print_placements(placements: Iterable[Placement]) -> None:
                 style="red",
                 soft_wrap=True,
             )
+
+
+def _canary(row: Placement) -> str | None:
+    """How far a canary has come; one that was aborted is an error, told as such."""
+    canary = row.canary or {}
+    if not canary or canary.get("phase") == "aborted":
+        return None
+    if canary.get("phase") == "finished":
+        return (
+            f"{row.model}: version {canary['version']} has come through its canary and has all requests; remove "
+            "`canary` from its entry, which changes nothing that serves."
+        )
+    return f"{row.model}: version {canary['version']} is a canary with {canary['percent']} % of the requests."
 
 
 def _state_and_endpoint(row: Placement) -> tuple[Text, Text]:

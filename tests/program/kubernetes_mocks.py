@@ -24,6 +24,8 @@ class Kubernetes(Azure):
     """Records as Azure does; Services have ports and addresses."""
 
     exported: dict = field(default_factory=dict)
+    # How far canaries are; known in previews too, by the resource's Check.
+    stage: dict = field(default_factory=lambda: {"weight": 10, "phase": "running", "since": "now", "reason": ""})
 
     def export(self, name, value):
         """Take what a stack exports, once it is known."""
@@ -31,6 +33,8 @@ class Kubernetes(Azure):
 
     def new_resource(self, args):
         made, outputs = super().new_resource(args)
+        if args.typ == "slipway:index:Canary":
+            return made, {**outputs, **self.stage}
         if args.typ == "kubernetes:core/v1:Service" and not self.unknown:
             port = {**outputs["spec"]["ports"][0], "nodePort": _NODE_PORT}
             outputs = {
@@ -58,7 +62,7 @@ def asking(declare, project, monkeypatch):
     (project / "kubeconfig").write_text(KUBECONFIG)
     monkeypatch.delenv("SLIPWAY_REGISTRY", raising=False)
 
-    def run(target=None, *, models=("iris",), scoring=None, unknown=False, secrets=(), config=None, **kubernetes):
+    def run(target=None, *, models=("iris",), scoring=None, unknown=False, secrets=(), config=None, stage=None, **kubernetes):
         path = project / "models.yaml"
         data = yaml.safe_load(path.read_text())
         for one in data["models"]:
@@ -67,6 +71,7 @@ def asking(declare, project, monkeypatch):
                 one["scoring"] = {**one.get("scoring", {}), **(scoring or {})}
         path.write_text(yaml.safe_dump(data, sort_keys=False))
         recorder = Kubernetes(unknown=unknown)
+        recorder.stage.update(stage or {})
         monkeypatch.setattr(pulumi, "export", recorder.export)
         pulumi.runtime.set_all_config({}, secret_keys=[f"slipway:{key}" for key in secrets])
         keys = {"targets": ["aks"], "kubernetes": {"kubeconfig": "kubeconfig", **kubernetes}, **(config or {})}

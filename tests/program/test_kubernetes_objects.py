@@ -42,6 +42,10 @@ VARIANTS = {
     "canary": ({"replicas": 4, "canary": {**EARLIER, "weight": 25}}, {}),
     "autoscaled canary": ({"replicas": {"min": 4, "max": 8}, "canary": EARLIER}, {}),
     "canary by gateway": ({**HOST, "replicas": 4, "canary": EARLIER}, {"kubernetes": GATEWAY}),
+    "canary in steps": (
+        {"replicas": {"min": 4, "max": 8}, "canary": {**EARLIER, "steps": [10, 50], "abortOn": {"errorRate": 0.05}}},
+        {},
+    ),
     "shadow": ({**HOST, "shadow": EARLIER}, {"kubernetes": GATEWAY}),
     "gpu": ({"gpu": 1, "cpu": 0.5}, {}),
     "spot": ({"spot": True, "spread": False}, {"kubernetes": {"nodeSelector": {"kubernetes.io/arch": "amd64"}}}),

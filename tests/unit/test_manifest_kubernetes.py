@@ -64,7 +64,17 @@ def test_replicas_are_a_number_or_its_bounds(given, least, most, autoscaled):
         ({"startupSeconds": 5}, "greater than or equal to 10"),
         ({"canary": {"weight": 10}}, "canary.from"),
         ({"canary": {"from": EARLIER, "weight": 100}}, "less than or equal to 99"),
-        ({"canary": {"from": EARLIER, "steps": [10, 50]}}, "Extra inputs"),
+        ({"canary": {"from": EARLIER, "steps": [10, 50], "weight": 10}}, "has `weight` and `steps`; keep"),
+        ({"canary": {"from": EARLIER, "steps": []}}, "has `steps` without a step"),
+        ({"canary": {"from": EARLIER, "steps": [10, 10]}}, "must be above the one before"),
+        ({"canary": {"from": EARLIER, "steps": [50, 100]}}, "less than or equal to 99"),
+        ({"canary": {"from": EARLIER, "for": "10m"}}, "has `for` without `steps`"),
+        ({"canary": {"from": EARLIER, "steps": [10], "for": "10 minutes"}}, 'a time as in "90s"'),
+        ({"canary": {"from": EARLIER, "abortOn": {}}}, "has no limit; give `errorRate`"),
+        ({"canary": {"from": EARLIER, "abortOn": {"errorRate": 5}}}, "less than 1"),
+        ({"canary": {"from": EARLIER, "abortOn": {"p99": "2m"}}}, 'a time as in "250ms"'),
+        ({"canary": {"from": EARLIER, "abortOn": {"p99": "90s"}}}, "must be below 60 s"),
+        ({"auth": "entra", "canary": {"from": EARLIER, "abortOn": {"p99": "1s"}}}, "want a token that `up` has not"),
         ({"canary": {"from": {**EARLIER, "digest": "latest"}}}, "an image's digest"),
         ({"shadow": True}, "valid dictionary"),
         ({"shadow": {"from": EARLIER}}, "needs `host`"),
@@ -76,6 +86,19 @@ def test_what_cannot_be_is_refused_with_what_is_allowed(keys, message):
     with pytest.raises(ValidationError) as refused:
         AksTarget.model_validate(keys)
     assert message in str(refused.value)
+
+
+def test_a_canary_has_one_share_or_steps_of_some_length_and_limits():
+    def canary(**keys):
+        return AksTarget.model_validate({"canary": {"from": EARLIER, **keys}}).canary
+
+    one, stays = canary(), canary(weight=20, abortOn={"p99": "250ms"})
+    assert (one.shares, one.seconds, one.is_staged) == ((10,), None, False)
+    assert (stays.shares, stays.seconds, stays.is_staged) == ((20,), None, True)
+    assert stays.limits == {"requests": 100, "p99": 0.25}
+    staged = canary(steps=[5, 50], abortOn={"errorRate": 0.05, "requests": 500}, **{"for": "2h"})
+    assert (staged.shares, staged.seconds, staged.limits) == ((5, 50), 7200, {"requests": 500, "errorRate": 0.05})
+    assert canary(steps=[5]).seconds == 600
 
 
 def test_two_models_cannot_ask_for_the_same_host():
