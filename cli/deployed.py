@@ -12,7 +12,7 @@ from cli.errors import CliError
 from cli.keys import Keys
 from cli.project import short_name
 from cli.service import statuses
-from cli.states import ASLEEP, ROLLED_BACK, STOPPED
+from cli.states import ASLEEP, STOPPED, TAKEN_BACK
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -30,6 +30,8 @@ LOCAL = "local"
 _STOPPED = ("created", "exited", "dead")
 # States of a Deployment beside which nothing is to be told.
 _AS_WANTED = {"ready", ASLEEP}
+# In these, nothing is wrong with the pods of the version that serves.
+_SERVES = {"ready", "updating"}
 
 
 @dataclass(frozen=True)
@@ -229,8 +231,8 @@ def _on_cluster(pulumi: Pulumi, placements: list[Placement]) -> list[Placement]:
             return replace(placement, state="missing")
         state = states[placement.namespace, placement.workload]
         canary = placement.canary or {}
-        if state == "ready" and canary.get("phase") == "aborted":
-            return replace(placement, state=ROLLED_BACK, error=f"the canary was aborted: {canary.get('reason')}")
+        if state in _SERVES and canary.get("phase") == "aborted":
+            return replace(placement, state=TAKEN_BACK, error=f"the canary was aborted: {canary.get('reason')}")
         if state in _AS_WANTED:
             return replace(placement, state=state)
         wrong = next((one.message for pod in pods_of(found, pods) if (one := trouble(pod, cluster))), None)

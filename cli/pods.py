@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError
 from cli.log_events import readable
-from cli.states import ASLEEP, ROLLED_BACK, STOPPED
+from cli.states import ASLEEP, STOPPED, TAKEN_BACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -163,7 +163,7 @@ def state_of(deployment: Deployment) -> str:
     seen = (status.observed_generation or 0) >= deployment.metadata.generation
     current = seen and (status.updated_replicas or 0) >= wanted and (status.replicas or 0) <= wanted
     if current and (status.available_replicas or 0) >= wanted:
-        return ROLLED_BACK if taken_back(deployment) else "ready"
+        return TAKEN_BACK if taken_back(deployment) else "ready"
     return "updating" if serves else "starting"
 
 

@@ -15,7 +15,7 @@ NOT_LIVE = "not live here"
 # On Kubernetes, without pods: until a trigger asks for one, or because somebody took them away.
 ASLEEP, STOPPED = "asleep", "stopped"
 # On Kubernetes, where the version before serves because the new one did not work.
-ROLLED_BACK = "rolled back"
+TAKEN_BACK = "rolled back"
 # On a device of IoT Edge; a module has further words of its own.
 READY, FAILED, WAITING, ROLLING = "ready", "failed", "waiting", "rolling"
 

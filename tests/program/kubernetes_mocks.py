@@ -62,7 +62,9 @@ def asking(declare, project, monkeypatch):
     (project / "kubeconfig").write_text(KUBECONFIG)
     monkeypatch.delenv("SLIPWAY_REGISTRY", raising=False)
 
-    def run(target=None, *, models=("iris",), scoring=None, unknown=False, secrets=(), config=None, stage=None, **kubernetes):
+    def run(
+        target=None, *, models=("iris",), scoring=None, unknown=False, secrets=(), config=None, stage=None, **kubernetes
+    ):
         path = project / "models.yaml"
         data = yaml.safe_load(path.read_text())
         for one in data["models"]:

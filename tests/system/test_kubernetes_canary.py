@@ -80,16 +80,18 @@ def test_a_canary_takes_the_steps_that_are_due_until_it_has_all_requests(models)
 
 def test_a_canary_that_fails_is_taken_back_while_the_version_before_answers(models):
     canary = _canary(models, 2, steps=[50], abortOn=LIMIT, **{"for": "1d"})
-    models.place("iris", version=3, replicas=2, canary=canary)
+    # Under an autoscaler, which holds on to the number of pods that it has set.
+    models.place("iris", version=3, replicas={"min": 4, "max": 6}, canary=canary)
     models.script("iris").write_text(FAILS)
     models.up()
+    models.wait_for(lambda: _pods(models) == {"iris": 2, "iris-canary": 2})
     with models.load("iris", keeps=False) as load:
         models.wait_for(lambda: len(load.failed) > 50)
         said = models.run("up")
     assert "version 3 is aborted" in said.stdout + said.stderr
     assert "requests failed (100 %; allowed are 20 %) at 50 %" in said.stdout + said.stderr
     assert load.had("second")
-    assert _pods(models) == {"iris": 2, "iris-canary": 0}
+    models.wait_for(lambda: _pods(models) == {"iris": 4, "iris-canary": 0})
     with models.load("iris", keeps=False) as load:
         models.wait_for(lambda: load.asked > 200)
     assert not load.failed, load.failed[:3]

@@ -125,7 +125,10 @@ def test_an_abort_is_told_with_its_figures_and_stays_until_there_is_another_imag
 @pytest.mark.parametrize(
     ("seen", "reason"),
     [
-        (CannotTellError("the cluster does not answer: refused"), "stays at 10 %: the cluster does not answer: refused"),
+        (
+            CannotTellError("the cluster does not answer: refused"),
+            "stays at 10 %: the cluster does not answer: refused",
+        ),
         (Seen(None, "0 of its 1 pods are ready"), "stays at 10 %: 0 of its 1 pods are ready"),
         (Seen(START, "", {"one": Counts(99, 0)}), "with fewer than 100 nothing is concluded"),
     ],
@@ -176,7 +179,7 @@ def test_a_cluster_that_is_not_known_or_does_not_answer_is_told_without_its_cred
         canary_pods.look(inputs(kubeconfig="/no-such-file"), 1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with pytest.raises(CannotTellError, match="the cluster does not answer: .*refused") as refused:
+    with pytest.raises(CannotTellError, match=r"the cluster does not answer: .*refused") as refused:
         canary_pods.look(inputs(kubeconfig=KUBECONFIG.format(port=port)), 1)
     assert "canary-token" not in str(refused.value)
 

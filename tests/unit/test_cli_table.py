@@ -53,6 +53,17 @@ def test_what_somebody_took_away_is_named_with_the_way_back(capsys):
     assert "--refresh" not in capsys.readouterr().out
 
 
+def test_how_far_a_canary_has_come_stands_below_the_table(capsys):
+    canary = {"version": "2", "percent": 10, "by": "replicas", "phase": "running"}
+    print_placements([Placement("iris", "2", "aks", state="ready", canary=canary)])
+    assert "iris: version 2 is a canary with 10 % of the requests." in capsys.readouterr().out
+    print_placements([Placement("iris", "2", "aks", state="ready", canary={**canary, "phase": "finished"})])
+    assert "remove `canary` from its entry" in capsys.readouterr().out
+    aborted = {**canary, "percent": 0, "phase": "aborted"}
+    print_placements([Placement("iris", "2", "aks", state="rolled back", error="it failed", canary=aborted)])
+    assert "is a canary with" not in capsys.readouterr().out
+
+
 def test_an_answer_is_readable_json_and_a_text_is_itself(capsys):
     print_text({"label": "Größe", "scores": [1]})
     assert capsys.readouterr().out == '{\n  "label": "Größe",\n  "scores": [\n    1\n  ]\n}\n'
