@@ -30,7 +30,17 @@ ALLOWED = {
     "components": {"jobs", "manifest", "registry", "releases", SDK},
     "jobs": {"azure_management", "manifest", "storage"},
     # Of the toolchain: tools that only some stacks ask for are found or installed when one does.
-    "cli": {"azure_management", "clusters", "iot_hub", "jobs", "manifest", "registry", "releases", "storage", "toolchain"},
+    "cli": {
+        "azure_management",
+        "clusters",
+        "iot_hub",
+        "jobs",
+        "manifest",
+        "registry",
+        "releases",
+        "storage",
+        "toolchain",
+    },
     # Runs in an environment of its own.
     "policies": {SDK},
     "pipelines": {"cli", "manifest"},
