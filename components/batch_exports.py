@@ -39,4 +39,6 @@ def exported(
         "cpu": target.cpu,
         "memoryMib": target.memory_mib,
         "schedule": target.schedule,
+        # Only where there are some: what has none stays as it is.
+        **({"mounts": sorted(target.mounts)} if target.mounts else {}),
     }

@@ -26,12 +26,16 @@ if TYPE_CHECKING:
 _FIXED = [
     "deploymentConfiguration",
     "identity",
+    "mountConfiguration",
     "networkConfiguration",
     "vmSize",
     "taskSlotsPerNode",
     "interNodeCommunication",
     "targetNodeCommunicationMode",
 ]
+
+# Containers run as a user that is not the one who mounts.
+_MOUNT_OPTIONS = "-o allow_other -o ro"
 
 
 class BatchPool(pulumi.ComponentResource):
@@ -124,6 +128,9 @@ class BatchPool(pulumi.ComponentResource):
             self._platform.batch_may(roles.BLOB_DATA_READER, source.container)
         if output.container:
             self._platform.batch_may(roles.BLOB_DATA_CONTRIBUTOR, output.container)
+        for mounted in target.mounts.values():
+            if "@" not in mounted:
+                self._platform.batch_may(roles.BLOB_DATA_READER, mounted)
         return source, output
 
     def _pool_name(self, identities: list[Identity]) -> pulumi.Output[str]:
@@ -140,6 +147,8 @@ class BatchPool(pulumi.ComponentResource):
             settings.subnet,
             self._scope.settings.location,
         ]
+        # Pools of targets without keep their names.
+        parts += [dict(target.mounts), self._platform.storage.name] if target.mounts else []
 
         def named(text: str) -> str:
             revision = hashlib.sha256(text.encode()).hexdigest()[:10]
@@ -187,6 +196,7 @@ class BatchPool(pulumi.ComponentResource):
                     ),
                 )
             ),
+            mount_configuration=self._mounts(),
             network_configuration=self._network(),
             scale_settings=batch.ScaleSettingsArgs(
                 auto_scale=batch.AutoScaleSettingsArgs(
@@ -212,6 +222,23 @@ class BatchPool(pulumi.ComponentResource):
                 custom_timeouts=pulumi.CustomTimeouts(create="1h", update="1h", delete="1h"),
             ),
         )
+
+    def _mounts(self) -> list[batch.MountConfigurationArgs] | None:
+        """Containers as folders of each node, read by the identity that tasks have: no key is in the pool."""
+        by = batch.ComputeNodeIdentityReferenceArgs(resource_id=self._worker.id)
+        found = []
+        for name, mounted in sorted(self._target.mounts.items()):
+            container, _, account = mounted.partition("@")
+            blobs = batch.AzureBlobFileSystemConfigurationArgs(
+                account_name=account or self._platform.storage.name,
+                container_name=container,
+                relative_mount_path=name,
+                identity_reference=by,
+                blobfuse_options=_MOUNT_OPTIONS,
+            )
+            found.append(batch.MountConfigurationArgs(azure_blob_file_system_configuration=blobs))
+        # Azure refuses an empty list.
+        return found or None
 
     def _network(self) -> batch.NetworkConfigurationArgs | None:
         if not self._settings.subnet:

@@ -35,9 +35,18 @@ def container_of(target: Mapping[str, Any]) -> models.BatchTaskContainerSettings
         image_name=target["image"],
         container_run_options=" ".join(options),
         registry=registry,
+        container_host_batch_bind_mounts=_mounts() if target.get("mounts") else None,
         # The runtime is found from there.
         working_directory=models.ContainerWorkingDirectory.CONTAINER_IMAGE_DEFAULT,
     )
+
+
+def _mounts() -> list[models.ContainerHostBatchBindMountEntry]:
+    """Have what the node has mounted, to read, and the task's own folder: no other task's."""
+    from azure.batch import models  # noqa: PLC0415 - slow to import
+
+    path, entry = models.ContainerHostDataPath, models.ContainerHostBatchBindMountEntry
+    return [entry(source=path.VFS_MOUNTS, is_read_only=True), entry(source=path.TASK, is_read_only=False)]
 
 
 def task_of(

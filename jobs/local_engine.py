@@ -73,6 +73,12 @@ class LocalEngine:
                 hint="Ask for fewer tasks, or give the target `processes`: those of one task share the machine, too.",
                 is_usage=True,
             )
+        if mounts := self._target.get("mounts"):
+            raise JobError(
+                f"The target mounts {', '.join(mounts)}, which only nodes of Azure Batch do, not this machine.",
+                hint="Run the job on the pool, without --local; or have the script take such files as inputs.",
+                is_usage=True,
+            )
         with _told(f"The image {job.image} cannot be had"):
             self._pull(job.image)
         there = {task.number: (container, task) for container, task in self._tasks(job.id)}

@@ -63,6 +63,15 @@ Column = Annotated[
 ]
 Cron = Annotated[str, five_fields(wrong_cron)]
 VmSize = Annotated[str, matching(r"[A-Za-z][A-Za-z0-9_-]{2,63}", 'a size as in "Standard_D2s_v5"')]
+# As Azure names containers and accounts.
+Container = Annotated[
+    str,
+    matching(
+        r"(?=.{3,63}(?:@|$))[a-z0-9](?:-?[a-z0-9])*(?:@[a-z0-9]{3,24})?",
+        'a container as in "lookup", of another account as in "lookup@account"',
+    ),
+]
+MountName = Annotated[str, matching(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", 'a folder\'s name as in "lookup"')]
 Argument = Annotated[str, matching(r"[^\x00]{1,4096}", "an argument of the script, not an empty text")]
 
 
@@ -140,6 +149,11 @@ class BatchTarget(Target):
     task_slots: Annotated[int, Ge(1), Le(256)] = Field(default=1, description="How many tasks run on each at once.")
     cpu: Annotated[float, Gt(0), Le(1024)] | None = Field(default=None, description="Processors of each task.")
     memory: Memory | None = Field(default=None, description="Memory of each task, for example 2Gi.")
+    mounts: Annotated[Mapping[MountName, Container], Len(max_length=10)] = Field(
+        default_factory=dict,
+        description="Blob containers that nodes of Azure Batch mount, to read, by the folder's name below "
+        "AZ_BATCH_NODE_MOUNTS_DIR: of the stack's storage, or as CONTAINER@ACCOUNT.",
+    )
     schedule: Cron | None = Field(
         default=None, description='When a job starts by itself, as cron says it, in UTC: "0 3 * * *" is 03:00 each day.'
     )
@@ -202,6 +216,13 @@ class BatchTarget(Target):
                     f"has engine: kubernetes, whose pods cannot reach {shown(place)}; give a URL, or a path below "
                     f"{DATA} with `cluster: {{claim: NAME}}`"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _mounts_where_nodes_can(self) -> Self:
+        if self.mounts and self.engine in {"kubernetes", "local"}:
+            instead = "a `claim` is for that" if self.engine == "kubernetes" else "its inputs are mounted anyway"
+            raise refusal(f"has `mounts`, which only nodes of Azure Batch have; with engine: {self.engine} {instead}")
         return self
 
     @property

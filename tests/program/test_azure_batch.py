@@ -147,6 +147,8 @@ def test_no_list_is_empty_which_azure_refuses(batch):
     [
         ({"vmSize": "Standard_D2s_v5"}, {"vmSize": "Standard_D4s_v5"}, {}),
         ({}, {"taskSlots": 2}, {}),
+        ({}, {"mounts": {"lookup": "tables"}}, {}),
+        ({"mounts": {"lookup": "tables"}}, {"mounts": {"lookup": "tables@shopdata"}}, {}),
         ({"input": "a"}, {"input": "a", "schedule": "0 3 * * *"}, {}),
         ({}, {}, {"batch": {"subnet": SUBNET}}),
         ({}, {}, {"batch": {"nodeImage": {"sku": "2404", "agent": "batch.node.ubuntu 24.04"}}}),
@@ -181,6 +183,7 @@ def test_everything_that_is_replaced_for_is_in_the_name_or_fixed(batch):
     assert set(options.replace_on_changes) == {
         "deploymentConfiguration",
         "identity",
+        "mountConfiguration",
         "networkConfiguration",
         "vmSize",
         "taskSlotsPerNode",
@@ -200,6 +203,23 @@ def test_tasks_may_read_inputs_and_write_outputs_and_nothing_else(batch):
     }
     assert recorder.of("RoleAssignment")["batch-write-scores"].inputs["principalId"] == "principal-batch"
     assert recorder.of("RoleAssignment")["batch-write-scores"].inputs["scope"].endswith("BlobContainer/storage-scores")
+
+
+def test_mounts_are_read_by_the_identity_of_the_tasks_and_hold_no_key(batch):
+    """A container of the stack gets a folder and a role to read; one of another account a folder; the schedule both."""
+    recorder = batch({"mounts": {"lookup": "tables", "far": "maps@shopdata"}, "input": "x", "schedule": "0 3 * * *"})
+    far, lookup = (one["azureBlobFileSystemConfiguration"] for one in _pool(recorder)["mountConfiguration"])
+    _, by_tasks, _ = _pool(recorder)["identity"]["userAssignedIdentities"]
+    assert by_tasks.endswith("UserAssignedIdentity/batch")
+    by = {"resourceId": by_tasks}
+    shared = {"identityReference": by, "blobfuseOptions": "-o allow_other -o ro"}
+    assert far == {**shared, "accountName": "shopdata", "containerName": "maps", "relativeMountPath": "far"}
+    account = recorder.one("StorageAccount").inputs["accountName"]
+    assert lookup == {**shared, "accountName": account, "containerName": "tables", "relativeMountPath": "lookup"}
+    assert _roles(recorder)["batch-read-tables"] == READER
+    assert "batch-read-maps" not in _roles(recorder)
+    assert plain(recorder.one("BatchJobSchedule").inputs)["mounts"] == ["far", "lookup"]
+    assert wrong(recorder) == []
 
 
 def test_storage_of_another_account_gets_no_role_from_here(batch):

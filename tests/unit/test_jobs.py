@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from jobs.azure_engine import AzureEngine
+from jobs.azure_job import container_of
 from jobs.engine import Job, JobError, State, TaskState, state_of, state_of_all
 from jobs.mounts import mounted
 from jobs.output import ERRORS, PREDICTIONS, Output
@@ -155,6 +156,16 @@ def test_what_one_of_several_tasks_tells_is_seen_before_the_others_begin(tmp_pat
     put_rows(tmp_path, "rows.csv", [{"x": number} for number in range(5)])
     run(tmp_path, DOUBLE, task=0, of=2)
     assert Output(str(tmp_path / "out")).progress(2).items in {0, 5}
+
+
+def test_a_task_on_azure_sees_what_its_node_mounts_to_read_and_no_other_tasks_folder():
+    """What Batch is asked for, as its library writes it; a target without mounts asks for nothing of the kind."""
+    target = {"image": JOB.image, "taskRetries": 3}
+    assert "containerHostBatchBindMounts" not in container_of(target).as_dict()
+    assert container_of({**target, "mounts": ["lookup"]}).as_dict()["containerHostBatchBindMounts"] == [
+        {"source": "VfsMounts", "isReadOnly": True},
+        {"source": "Task", "isReadOnly": False},
+    ]
 
 
 @pytest.mark.parametrize("places", [{"input": "abfs://inputs/a\n/data/a.csv"}, {"output": "/data/out"}])

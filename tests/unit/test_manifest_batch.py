@@ -103,6 +103,11 @@ def test_places_are_folders_globs_and_urls(place):
         ({"engine": "kubernetes-in-space"}, "Input should be 'azure'"),
         ({"errorThreshold": -2}, "greater than or equal to -1"),
         ({"blockBytes": "4MB"}, 'did you mean "4Mi"'),
+        ({"mounts": {"lookup": "Tables"}}, 'a container as in "lookup", of another account as in "lookup@account"'),
+        ({"mounts": {"lookup": "a" * 64}}, "a container as in"),
+        ({"mounts": {"lookup": "tables@a.b"}}, "a container as in"),
+        ({"mounts": {"../up": "tables"}}, "a folder's name"),
+        ({"mounts": {"lookup": "tables"}, "engine": "local"}, "which only nodes of Azure Batch have"),
     ],
 )
 def test_what_no_job_can_be_is_refused_with_what_is_allowed(keys, message):

@@ -138,6 +138,17 @@ def test_a_right_container_group_passes_whole_or_with_unknowns(azure):
     assert check(azure, "containerinstance:ContainerGroup", unknown)[1] == {}
 
 
+def test_a_pool_with_mounts_is_refused_since_no_node_here_mounts_anything(azure):
+    """A job that would miss its files is not let run as if it had them."""
+    blobs = {"accountName": "a", "containerName": "c", "relativeMountPath": "lookup"}
+    pool = {"resourceGroupName": "rg", "accountName": "a", "poolName": "p"}
+    _, failures = check(
+        azure, "batch:Pool", {**pool, "mountConfiguration": [{"azureBlobFileSystemConfiguration": blobs}]}
+    )
+    assert "the stand-in's nodes mount nothing" in failures["mountConfiguration"]
+    assert "mountConfiguration" not in check(azure, "batch:Pool", pool)[1]
+
+
 def test_more_than_azure_allows_in_a_group_is_refused(azure):
     big = [{**BOX["containers"][0], "name": f"c{n}"} for n in range(5)]
     assert "4" in check(azure, "containerinstance:ContainerGroup", BOX | {"containers": big})[1]["containers"]

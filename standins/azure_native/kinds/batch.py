@@ -126,6 +126,8 @@ class Pool(Kind):
         if isinstance(scale, dict) and isinstance(scale.get("autoScale"), dict):
             yield from _check_formula(scale["autoScale"])
         yield from _check_registries(inputs)
+        if "mountConfiguration" in inputs:
+            yield "mountConfiguration", "is for Azure alone: the stand-in's nodes mount nothing; leave it out here"
 
     def refuse_create(self, db: sqlite3.Connection, resource: str, inputs: dict[str, Any]) -> None:
         """Refuse what only a deletion could make room for."""
