@@ -1,6 +1,8 @@
 """Batch jobs on this machine: real images and containers, killed and refused, by `slipway batch`."""
 
 import json
+import re
+import shutil
 import signal
 import subprocess
 import uuid
@@ -8,8 +10,10 @@ import uuid
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
-from jobs.local_engine import LABEL
+from jobs.engine import Job, JobError
+from jobs.local_engine import LABEL, LocalEngine
 from jobs.output import PREDICTIONS, Output
 from tests.system.checkout import ROOT, Project
 
@@ -235,3 +239,32 @@ def test_a_mistake_in_what_is_asked_for_is_wrong_usage(project, tmp_path):
     _, err = batch(project, "run", "look", "-i", str(tmp_path / "none"), "-o", str(tmp_path), expect=2)
     assert f"There is no input {tmp_path}/none" in err
     assert entry
+
+
+def test_a_target_with_mounts_is_not_run_on_a_machine_that_has_none(project):
+    """A script that would miss its files is not begun, and the message says where it can run."""
+    engine = LocalEngine("shop/dev", {"mounts": ["lookup"]}, project.env)
+    with pytest.raises(JobError, match="mounts lookup, which only nodes of Azure Batch do") as refused:
+        engine.submit(Job("m-1", "m", "1", "no/image", "in", "out", 1))
+    assert refused.value.is_usage
+
+
+def test_the_example_of_the_page_runs_as_it_stands(project):
+    """Target, rows and commands of docs/batch.md, with the sample model that they are for."""
+    [section] = re.findall(r"^## Try it\n(.*?)^## ", (ROOT / "docs/batch.md").read_text(), re.MULTILINE | re.DOTALL)
+    target, stack, console = re.findall(r"```\w+\n(.*?)```", section, re.DOTALL)
+    assert "batch" in yaml.safe_load(stack)["slipway:targets"]
+    models = {one["name"]: one for one in yaml.safe_load((ROOT / "models.yaml").read_text())["models"]}
+    shutil.copytree(ROOT / "models/diabetes", project.folder / "models/diabetes")
+    project._entries["diabetes"] = {**models["diabetes"], "targets": yaml.safe_load(target)}
+    project.write_manifest()
+    told = ""
+    for line in re.findall(r"^\$ (.*?)(?: +#.*)?$", console, re.MULTILINE):
+        if line == "make up":
+            project.run("up")
+        elif line.startswith("slipway batch "):
+            told, _ = batch(project, *line.split()[2:])
+        else:
+            subprocess.run(["bash", "-c", line], cwd=project.folder, check=True)
+    assert re.search(r"59\D+192\.36", told), told
+    assert "48" in told
