@@ -12,7 +12,7 @@ from cli.errors import CliError
 from cli.keys import Keys
 from cli.project import short_name
 from cli.service import statuses
-from cli.states import ASLEEP, STOPPED, TAKEN_BACK
+from cli.states import IDLE, MISSING, READY, RUNNING, STOPPED, TAKEN_BACK, UNKNOWN, UNREACHABLE, UPDATING, is_good
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -28,10 +28,8 @@ AKS = "aks"
 LOCAL = "local"
 # States of Docker in which nothing runs.
 _STOPPED = ("created", "exited", "dead")
-# States of a Deployment beside which nothing is to be told.
-_AS_WANTED = {"ready", ASLEEP}
 # In these, nothing is wrong with the pods of the version that serves.
-_SERVES = {"ready", "updating"}
+_SERVES = {READY, UPDATING}
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ class Placement:
     address: str | None = None
     devices: tuple[DeviceState, ...] = ()
     reload: bool = False
-    state: str = "unknown"
+    state: str = UNKNOWN
     error: str | None = None
     reload_error: str | None = None
 
@@ -164,7 +162,7 @@ def overview(pulumi: Pulumi, keys: Keys | None = None) -> Overview:
             placements = _on_cluster(pulumi, placements)
         except CliError as error:
             notes.append(str(error))
-    asked = [one for one in placements if one.endpoint and one.state == "unknown"]
+    asked = [one for one in placements if one.endpoint and one.state == UNKNOWN]
     shown: dict[str, str] = {}
     try:
         shown = (keys or Keys(pulumi)).by_endpoint(asked)
@@ -173,7 +171,7 @@ def overview(pulumi: Pulumi, keys: Keys | None = None) -> Overview:
         notes.append(f"{error}\nServices that want a key are asked without one.")
     told = asyncio.run(statuses([one.endpoint or "" for one in asked], shown))
     placements = [_asked(one, told) for one in placements]
-    if any(one.group and one.state == "unreachable" for one in placements):
+    if any(one.group and one.state == UNREACHABLE for one in placements):
         placements = _in_groups(pulumi, outputs.result(), placements, notes)
     return Overview(tuple(placements), "\n".join(notes) or None)
 
@@ -221,19 +219,19 @@ def _on_cluster(pulumi: Pulumi, placements: list[Placement]) -> list[Placement]:
     cluster = Cluster(pulumi, namespaces={one.namespace for one in placements if one.namespace})
     deployments = {(one.metadata.namespace, one.metadata.name): one for one in cluster.deployments()}
     states = {place: state_of(one) for place, one in deployments.items()}
-    pods = cluster.pods() if set(states.values()) - _AS_WANTED else []
+    pods = cluster.pods() if not all(map(is_good, states.values())) else []
 
     def beside(placement: Placement) -> Placement:
         if not placement.workload:
             return placement
         found = deployments.get((placement.namespace, placement.workload))
         if found is None:
-            return replace(placement, state="missing")
+            return replace(placement, state=MISSING)
         state = states[placement.namespace, placement.workload]
         canary = placement.canary or {}
         if state in _SERVES and canary.get("phase") == "aborted":
             return replace(placement, state=TAKEN_BACK, error=f"the canary was aborted: {canary.get('reason')}")
-        if state in _AS_WANTED:
+        if is_good(state):
             return replace(placement, state=state)
         wrong = next((one.message for pod in pods_of(found, pods) if (one := trouble(pod, cluster))), None)
         return replace(placement, state=state, error=wrong or refused(found) or taken_back(found))
@@ -244,24 +242,24 @@ def _on_cluster(pulumi: Pulumi, placements: list[Placement]) -> list[Placement]:
 def _with_jobs(placement: Placement, busy: Collection[str]) -> Placement:
     """Add whether jobs run; only this machine tells that at once."""
     if placement.engine != LOCAL:
-        return replace(placement, state="ready")
-    return replace(placement, state="running" if placement.model in busy else "idle")
+        return replace(placement, state=READY)
+    return replace(placement, state=RUNNING if placement.model in busy else IDLE)
 
 
 def _beside(placement: Placement, container: Running | None) -> Placement:
     if container is None:
-        return replace(placement, state="missing")
+        return replace(placement, state=MISSING)
     if container.state == "running":
         return replace(placement, version=container.version or placement.version)
     return replace(placement, state=STOPPED if container.state in _STOPPED else container.state)
 
 
 def _asked(placement: Placement, told: Mapping[str, Mapping[str, Any]]) -> Placement:
-    if placement.state != "unknown" or not placement.endpoint:
+    if placement.state != UNKNOWN or not placement.endpoint:
         return placement
     status = told.get(placement.endpoint)
     if status is None:
-        return replace(placement, state="unreachable")
+        return replace(placement, state=UNREACHABLE)
     reload = status.get("reload") or {}
     return replace(
         placement,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cli.errors import CliError
 from cli.keys import plain_secret
 from cli.service import Answer
-from cli.states import FAILED, READY, ROLLING, WAITING, counted
+from cli.states import FAILED, NO_DEVICE, READY, ROLLING, WAITING, counted
 from iot_hub import HubClient, HubError
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def overall(devices: Iterable[DeviceState]) -> str:
     for state in (FAILED, WAITING, ROLLING):
         if state in states:
             return state
-    return next(iter(sorted(states - {READY})), READY) if states else "no device"
+    return next(iter(sorted(states - {READY})), READY) if states else NO_DEVICE
 
 
 _SHOWN = 10

@@ -5,28 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from cli.states import NOT_DEPLOYED, NOT_LIVE
+from cli.states import tone_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cli.deployed import Placement
+    from cli.states import Tone
 
 Kind = Literal["model", "image", "target"]
-Tone = Literal["good", "waiting", "bad", "absent"]
 KINDS: tuple[Kind, ...] = ("model", "image", "target")
 
-_TONES: dict[str, Tone] = {
-    "ready": "good",
-    "busy": "good",
-    "idle": "good",
-    "running": "good",
-    "starting": "waiting",
-    "draining": "waiting",
-    "restarting": "waiting",
-    NOT_DEPLOYED: "absent",
-    NOT_LIVE: "absent",
-}
 _SHOWN_DIGITS = 12
 
 
@@ -101,7 +90,7 @@ def _image(node: str, image: str) -> Node:
 
 
 def _target(node: str, placement: Placement) -> Node:
-    state, tone = placement.state, _TONES.get(placement.state, "bad")
+    state, tone = placement.state, tone_of(placement.state)
     if placement.reload_error:
         state, tone = f"{state}, edit failed", "bad"
     return Node(node, "target", placement.target, placement.endpoint or "", state, tone)

@@ -12,6 +12,7 @@ from azure_management.place import place_of
 from cli.deployed import Placement, recorded
 from cli.errors import CliError
 from cli.log_window import dated, followed
+from cli.states import MISSING, STOPPED, UNREACHABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -126,7 +127,7 @@ class Groups:
             containers = [(one["name"], one["properties"].get("instanceView") or {}) for one in found["containers"]]
             state = str((found.get("instanceView") or {}).get("state") or found.get("provisioningState"))
         except AbsentError:
-            return View("missing")
+            return View(MISSING)
         except ManagementError as error:
             raise CliError(f"How Azure sees {group.name} cannot be found out: {error}.") from None
         except (KeyError, TypeError, AttributeError):
@@ -187,10 +188,10 @@ def with_views(pulumi: Pulumi, outputs: Mapping[str, Any] | None, placements: li
     made, asked = {one.name: one for one in groups(outputs)}, Groups(pulumi)
 
     def beside(placement: Placement) -> Placement:
-        if placement.state != "unreachable" or placement.group not in made:
+        if placement.state != UNREACHABLE or placement.group not in made:
             return placement
         view = asked.view(made[placement.group])
-        state = "missing" if view.state == "missing" else "stopped" if view.is_over else placement.state
+        state = MISSING if view.state == MISSING else STOPPED if view.is_over else placement.state
         return replace(placement, state=state, error=view.trouble)
 
     return [beside(one) for one in placements]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError
 from cli.log_events import readable
-from cli.states import ASLEEP, STOPPED, TAKEN_BACK
+from cli.states import ASLEEP, FAILED, READY, STARTING, STOPPED, STUCK, TAKEN_BACK, UPDATING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -159,12 +159,12 @@ def state_of(deployment: Deployment) -> str:
         return ASLEEP if SLEEPS in (deployment.metadata.annotations or {}) else STOPPED
     serves = (status.available_replicas or 0) > 0
     if is_stuck(deployment):
-        return "stuck" if serves else "failed"
+        return STUCK if serves else FAILED
     seen = (status.observed_generation or 0) >= deployment.metadata.generation
     current = seen and (status.updated_replicas or 0) >= wanted and (status.replicas or 0) <= wanted
     if current and (status.available_replicas or 0) >= wanted:
-        return TAKEN_BACK if taken_back(deployment) else "ready"
-    return "updating" if serves else "starting"
+        return TAKEN_BACK if taken_back(deployment) else READY
+    return UPDATING if serves else STARTING
 
 
 def taken_back(deployment: Deployment) -> str | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cli.deployed import overview
 from cli.keys import Keys
 from cli.release_log import answer_of, answering, deployed_images
+from cli.states import BUSY, IDLE, READY, RUNNING, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,10 +19,8 @@ if TYPE_CHECKING:
     from cli.pulumi import Pulumi
     from releases import Release
 
-# A batch target is idle, or its jobs are running.
-_HEALTHY = ("ready", "busy", "idle", "running")
-# Of targets that tell no state: neither good nor bad.
-_UNKNOWN = "unknown"
+# Not how good they are: one that is asleep is no fault and cannot be asked, and what tells no state is let through.
+_PROMOTABLE = (READY, BUSY, IDLE, RUNNING, UNKNOWN)
 # The same image may round differently on another processor.
 _RELATIVE, _ABSOLUTE = 1e-5, 1e-9
 _AT_ONCE = 8
@@ -94,7 +93,7 @@ def objections(source: Pulumi, release: Release) -> tuple[list[str], str | None]
         one.model: f"{one.model} is {one.state} on {one.target} in {source.stack}"
         + (f": {one.error}" if one.error else "")
         for one in overview(source, keys).placements
-        if one.state not in (*_HEALTHY, _UNKNOWN)
+        if one.state not in _PROMOTABLE
     }
     return [*found.values(), *differing_answers(outputs, release, keys, source.stack, apart_from=set(found))], None
 

@@ -13,13 +13,12 @@ from urllib.parse import urlsplit
 import httpx
 
 from cli.errors import CliError
+from cli.states import UNAUTHORIZED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _STATUS_SECONDS = 3.0
-# What the state of a service is that wants a key, and got none or another one.
-UNAUTHORIZED = "unauthorized"
 
 
 class _Options(TypedDict):

@@ -11,28 +11,17 @@ from rich.highlighter import JSONHighlighter
 from rich.table import Table
 from rich.text import Text
 
-from cli.states import ASLEEP, NOT_DEPLOYED, NOT_LIVE, STOPPED, counted
+from cli.states import MISSING, NOT_DEPLOYED, NOT_LIVE, STOPPED, counted, tone_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cli.deployed import Placement
+    from cli.states import Tone
 
-COLOURS = {
-    "ready": "green",
-    "busy": "green",
-    "idle": "green",
-    "running": "green",
-    ASLEEP: "green",
-    "starting": "yellow",
-    "draining": "yellow",
-    "restarting": "yellow",
-    "updating": "yellow",
-    NOT_DEPLOYED: "yellow",
-    NOT_LIVE: "dim",
-}
+_COLOURS: dict[Tone, str] = {"good": "green", "waiting": "yellow", "bad": "red", "absent": "dim"}
 # In these, somebody took away what was deployed.
-_GONE = ("missing", STOPPED)
+_GONE = (MISSING, STOPPED)
 # Not cut to the 80 columns that a pipe or a log file would get.
 _UNLIMITED = 10_000
 
@@ -111,7 +100,7 @@ def _canary(row: Placement) -> str | None:
 
 
 def _state_and_endpoint(row: Placement) -> tuple[Text, Text]:
-    state, endpoint = Text(row.state, style=COLOURS.get(row.state, "red")), Text(row.endpoint or "")
+    state, endpoint = Text(row.state, style=_COLOURS[tone_of(row.state)]), Text(row.endpoint or "")
     if row.reload_error:
         state.append(", edit failed", style="red")
         endpoint.append("   reload: the latest edit is not live, see below", style="red")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cli.diagnosis import Finding
 from cli.errors import CliError
 from cli.groups import Groups, groups
+from cli.states import MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,7 @@ def _judged(context: Context, asked: Groups, group: Group) -> Finding:
     except CliError as error:
         return Finding("problem", str(error), error.hint, group.model)
     logs = f"`slipway logs {group.model}` tells why; mend that, then `slipway up`."
-    if view.state == "missing":
+    if view.state == MISSING:
         gone = f"The container group {group.name} is gone: somebody removed it."
         return Finding("problem", gone, f"Restore it: slipway up --stack {context.stack} -- --refresh", group.model)
     if view.trouble or view.is_over:

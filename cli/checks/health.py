@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from cli.diagnosis import Finding
 from cli.host_names import missing_name
 from cli.port_forward import is_inside
-from cli.service import UNAUTHORIZED, statuses
-from cli.states import FAILED, READY, counted
+from cli.service import statuses
+from cli.states import FAILED, UNAUTHORIZED, counted, is_good
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def _on_devices(placement: Placement) -> Finding:
         return Finding(
             "warning", f"No device of the hub meets {placement.condition}.", "Register or tag devices.", model
         )
-    return Finding("ok" if placement.state == READY else "warning", f"{text}.", model=model)
+    return Finding("ok" if is_good(placement.state) else "warning", f"{text}.", model=model)
 
 
 def _judged(placement: Placement, status: dict[str, Any] | None) -> Finding:
@@ -59,7 +59,7 @@ def _judged(placement: Placement, status: dict[str, Any] | None) -> Finding:
             model,
         )
     state, error = status["state"], (status.get("error") or "").rstrip()
-    if state == "failed" or error:
+    if state == FAILED or error:
         return Finding("problem", f"It is {state}: {error}", "Mend the script or its files, then `slipway up`.", model)
     if edit := ((status.get("reload") or {}).get("error") or "").rstrip():
         return Finding(
@@ -68,6 +68,6 @@ def _judged(placement: Placement, status: dict[str, Any] | None) -> Finding:
             "Mend the script: saving it loads it again.",
             model,
         )
-    if state in {"starting", "draining"}:
+    if not is_good(state):
         return Finding("warning", f"It is {state}.", logs, model)
     return Finding("ok", f"It is {state} at {placement.endpoint}.", model=model)

@@ -8,7 +8,7 @@ from cli.cluster import MODEL, Cluster
 from cli.deployed import AKS
 from cli.diagnosis import Finding
 from cli.pods import is_ready, pods_of, refused, state_of, taken_back, trouble
-from cli.states import ASLEEP
+from cli.states import is_good
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +49,6 @@ def check(context: Context) -> Iterator[Finding]:
         if not found and not refused(deployment):
             ready, state = sum(map(is_ready, own)), state_of(deployment)
             said = f"{deployment.metadata.name} is {state}: {ready} of {deployment.spec.replicas} pods serve."
-            yield Finding("ok" if state in ("ready", ASLEEP) else "warning", said, model=model)
+            yield Finding("ok" if is_good(state) else "warning", said, model=model)
     if not deployments and not placed:
         yield Finding("ok", f"The stack {context.stack} has no Deployment on its cluster.")

@@ -9,6 +9,7 @@ from cli.options import DEFAULT_STACK, JsonOption, StackOption
 from cli.planned import with_planned
 from cli.project import find_project
 from cli.pulumi import Pulumi
+from cli.states import UNREACHABLE
 from cli.table import console, print_json, print_placements, say
 from cli.wanted import checked_manifest
 
@@ -19,7 +20,7 @@ def command(stack: StackOption = DEFAULT_STACK, json: JsonOption = False) -> Non
     pulumi = Pulumi(project, stack, project.environment())
     seen = overview(pulumi)
     placements, notes = list(seen.placements), [seen.note] if seen.note else []
-    notes += [line for one in placements if one.state == "unreachable" and (line := missing_name(one))]
+    notes += [line for one in placements if one.state == UNREACHABLE and (line := missing_name(one))]
     try:
         placements = with_planned(placements, checked_manifest(project), pulumi.config.live_targets)
     except CliError as error:
