@@ -7,16 +7,18 @@ import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from cli.errors import CliError
 from cli.project import short_name
+from cli.state import plain_secret, resources
 from clusters import ClusterError, client_from
 from manifest.object_names import instance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from cli.deployed import Placement
     from cli.pulumi import Pulumi
 
 # The client's own types let every part be None, which the parts that the API always has are not.
@@ -64,6 +66,19 @@ class Cluster:
         )
         self.api = client_of(pulumi)
         self._core, self._apps = client.CoreV1Api(self.api), client.AppsV1Api(self.api)
+
+    @classmethod
+    def of(cls, pulumi: Pulumi, placements: Iterable[Placement]) -> Self:
+        """Connect to where a stack's placements are.
+
+        Args:
+            pulumi: The stack.
+            placements: Any of it; those elsewhere do not matter.
+
+        Raises:
+            CliError: As by itself.
+        """
+        return cls(pulumi, namespaces={one.namespace for one in placements if one.namespace})
 
     def deployments(self) -> list[Deployment]:
         """Return the stack's Deployments.
@@ -231,14 +246,10 @@ def _way(pulumi: Pulumi, settings: dict[str, Any]) -> _Way:
     if context and "slipway:kubeconfig" not in pulumi.config.values:
         first = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
         return _Way(first or str(Path.home() / ".kube" / "config"), context)
-    resources = ((pulumi.state(show_secrets=True) or {}).get("deployment") or {}).get("resources") or []
-    for one in resources:
-        if one.get("type") == _PROVIDER and not one.get("delete"):
-            inputs = one.get("inputs") or {}
-            given = inputs.get("kubeconfig")
-            text = json.loads(given["plaintext"]) if isinstance(given, dict) else given
-            if text:
-                return _Way(text, inputs.get("context"))
+    for one in resources(pulumi.state(show_secrets=True), _PROVIDER):
+        inputs = one.get("inputs") or {}
+        if text := plain_secret(inputs.get("kubeconfig")):
+            return _Way(text, inputs.get("context"))
     raise CliError(
         f"The stack {pulumi.stack} has no cluster yet.", hint="`slipway up` deploys models.yaml, and finds or makes it."
     )

@@ -216,7 +216,7 @@ def _on_cluster(pulumi: Pulumi, placements: list[Placement]) -> list[Placement]:
     from cli.cluster import Cluster  # noqa: PLC0415 - only stacks on Kubernetes need it
     from cli.pods import pods_of, refused, state_of, taken_back, trouble  # noqa: PLC0415 - as above
 
-    cluster = Cluster(pulumi, namespaces={one.namespace for one in placements if one.namespace})
+    cluster = Cluster.of(pulumi, placements)
     deployments = {(one.metadata.namespace, one.metadata.name): one for one in cluster.deployments()}
     states = {place: state_of(one) for place, one in deployments.items()}
     pods = cluster.pods() if not all(map(is_good, states.values())) else []

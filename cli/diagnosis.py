@@ -190,7 +190,7 @@ class Context:
     def pulumi(self) -> Pulumi:
         """Pulumi on the stack."""
         env, _ = self.env, self.config
-        return Pulumi(self.project, self.stack, env, seconds=_ASKED_SECONDS)
+        return self._once("pulumi", "files", lambda: Pulumi(self.project, self.stack, env, seconds=_ASKED_SECONDS))
 
     def _environment(self) -> Environment:
         from pydantic import ValidationError  # noqa: PLC0415 - only where the configuration is encrypted in part

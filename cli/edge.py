@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError
-from cli.keys import plain_secret
 from cli.service import Answer
+from cli.state import plain_secret, resources
 from cli.states import FAILED, NO_DEVICE, READY, ROLLING, WAITING, counted
 from iot_hub import HubClient, HubError
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from cli.deployed import Placement
     from cli.pulumi import Pulumi
 
-_TYPES = ("slipway:index:EdgeDeployment", "slipway:index:EdgeDevice")
+_DEVICE = "slipway:index:EdgeDevice"
+_TYPES = ("slipway:index:EdgeDeployment", _DEVICE)
 _PATIENCE_SECONDS = 5.0
 _OK = 200
 _RUNNING = "running"
@@ -58,11 +59,9 @@ def hub_of(pulumi: Pulumi) -> HubClient | None:
     Raises:
         CliError: The state cannot be read.
     """
-    state = pulumi.state(show_secrets=True)
-    for one in ((state or {}).get("deployment") or {}).get("resources") or []:
-        if one.get("type") in _TYPES and not one.get("delete"):
-            inputs = one.get("inputs") or {}
-            return HubClient(inputs["hub"], plain_secret(inputs.get("connectionString")), patience=_PATIENCE_SECONDS)
+    for one in resources(pulumi.state(show_secrets=True), *_TYPES):
+        inputs = one.get("inputs") or {}
+        return HubClient(inputs["hub"], plain_secret(inputs.get("connectionString")), patience=_PATIENCE_SECONDS)
     return None
 
 
@@ -84,10 +83,8 @@ def device_key(pulumi: Pulumi, device: str) -> str | None:
     Raises:
         CliError: The state cannot be read.
     """
-    state = pulumi.state(show_secrets=True)
-    for one in ((state or {}).get("deployment") or {}).get("resources") or []:
-        mine = one.get("type") == _TYPES[1] and (one.get("inputs") or {}).get("deviceId") == device
-        if mine and not one.get("delete"):
+    for one in resources(pulumi.state(show_secrets=True), _DEVICE):
+        if (one.get("inputs") or {}).get("deviceId") == device:
             return plain_secret((one.get("outputs") or {}).get("deviceConnectionString")) or None
     return None
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError
+from cli.state import plain_secret, resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,23 +79,10 @@ class Keys:
 
 def _pairs(state: dict[str, Any] | None) -> dict[str, KeyPair]:
     """The keys in a state, by the resource's name."""
-    resources = ((state or {}).get("deployment") or {}).get("resources") or []
     found = {}
-    for one in resources:
-        # What is still to be deleted has a successor of the same name.
-        if one.get("type") != _TYPE or one.get("delete"):
-            continue
+    for one in resources(state, _TYPE):
         outputs = one.get("outputs") or {}
         primary, secondary = plain_secret(outputs.get("primary")), plain_secret(outputs.get("secondary"))
         if primary and secondary:
             found[str(one["urn"]).rpartition("::")[2]] = KeyPair(primary, secondary)
     return found
-
-
-def plain_secret(secret: Any) -> str | None:
-    """The text of a secret as `pulumi stack export --show-secrets` writes it: JSON in JSON."""
-    try:
-        text = json.loads(secret["plaintext"])
-    except (TypeError, KeyError, ValueError):
-        return None
-    return text if isinstance(text, str) else None

@@ -45,7 +45,7 @@ def reached(pulumi: Pulumi, placements: Sequence[Placement]) -> Iterator[list[Pl
         return
     from cli.cluster import MODEL, Cluster  # noqa: PLC0415 - only stacks on Kubernetes need it
 
-    cluster = Cluster(pulumi, namespaces={one.namespace for one in placements if one.namespace})
+    cluster = Cluster.of(pulumi, placements)
     serving = {pod.metadata.labels.get(MODEL): pod for pod in cluster.pods() if is_ready(pod)}
     with contextlib.ExitStack() as stack:
         found = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError, Exit
@@ -23,6 +24,7 @@ _OWN_OPTIONS = ("--stack", "-s", "--config-file", "--cwd", "-C", "--event-log")
 # What Pulumi answers when there is no such stack; older versions have no exit code of its own for that.
 _NO_STACK_CODE = 6
 _NO_STACK = "no stack named"
+_NO_STATE = "Pulumi cannot read the stack's state"
 
 
 class Pulumi:
@@ -59,6 +61,8 @@ class Pulumi:
         self._seconds = seconds
         # As Pulumi printed them, until this changes the stack: each start of Pulumi takes a quarter of a second.
         self._outputs: str | None = None
+        self._secret_state: str | None = None
+        self._reading = Lock()
 
     @property
     def backend(self) -> str | None:
@@ -104,7 +108,7 @@ class Pulumi:
                     hint="The stack is chosen before the dashes: slipway up --stack NAME -- ...",
                     code=Exit.USAGE,
                 )
-        self._outputs = None
+        self._forget()
         policies = policy_options(operation, self.project, self.config, self.env)
         command = ["pulumi", operation, "--stack", self.stack, *policies]
         env = {**self.env, MARK: "1"} if policies else self.env
@@ -122,17 +126,31 @@ class Pulumi:
     def state(self, *, show_secrets: bool = False) -> dict[str, Any] | None:
         """Return the stack's state as Pulumi exports it; None when there is no such stack.
 
+        With secrets, what another process changes after the first call is not seen.
+
         Args:
             show_secrets: Have secrets decrypted. What holds them must not be written anywhere.
 
         Raises:
             CliError: It cannot be read.
         """
-        done = self._capture("stack", "export", "--stack", self.stack, *(["--show-secrets"] if show_secrets else []))
+        if not show_secrets:
+            text = self._exported()
+        else:
+            # Threads want it at the same time, as the checks of a diagnosis do.
+            with self._reading:
+                self._secret_state = text = self._secret_state or self._exported("--show-secrets")
+        if text is None:
+            return None
+        exported: dict[str, Any] = _parsed(text, _NO_STATE)
+        return exported
+
+    def _exported(self, *options: str) -> str | None:
+        done = self._capture("stack", "export", "--stack", self.stack, *options)
         if _is_missing(done):
             return None
-        exported: dict[str, Any] = _answer(done, "Pulumi cannot read the stack's state")
-        return exported
+        _check(done, _NO_STATE)
+        return done.stdout
 
     def exists(self) -> bool:
         """Tell whether the stack has a state.
@@ -148,7 +166,7 @@ class Pulumi:
         Raises:
             CliError: Pulumi refuses.
         """
-        self._outputs = None
+        self._forget()
         done = self._capture("stack", "import", "--stack", self.stack, text=json.dumps(exported))
         _check(done, "Pulumi refuses the mended state")
 
@@ -206,9 +224,13 @@ class Pulumi:
         Raises:
             CliError: Pulumi refuses.
         """
-        self._outputs = None
+        self._forget()
         done = self._capture("stack", "rm", "--stack", self.stack, "--yes", "--preserve-config", "--remove-backups")
         _check(done, f'Pulumi cannot remove the stack "{self.stack}"')
+
+    def _forget(self) -> None:
+        """Have what is kept of the stack read again: it is about to be changed."""
+        self._outputs = self._secret_state = None
 
     def _copy(self) -> Path:
         return self.config.copy_to(self.project.private / "pulumi", self.project)

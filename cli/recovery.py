@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.locks import release_stale_locks, state_folder
 from cli.project import short_name
+from cli.state import resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +73,7 @@ def strangers(pulumi: Pulumi) -> list[str]:
 
 
 def _ids(exported: dict[str, Any]) -> set[str]:
-    return {str(resource.get("id")) for resource in (exported.get("deployment") or {}).get("resources") or []}
+    return {str(one.get("id")) for one in resources(exported, with_replaced=True)}
 
 
 def _recorded(pulumi: Pulumi) -> dict[str, Any] | None:

@@ -26,7 +26,7 @@ def noting_sleep(pulumi: Pulumi, placements: list[Placement]) -> list[Placement]
     from cli.pods import state_of  # noqa: PLC0415 - only stacks on Kubernetes need it
 
     try:
-        cluster = Cluster(pulumi, namespaces={one.namespace for one in placements if one.namespace})
+        cluster = Cluster.of(pulumi, placements)
         found = {
             (one.metadata.namespace, one.metadata.name) for one in cluster.deployments() if state_of(one) == ASLEEP
         }

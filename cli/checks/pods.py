@@ -22,7 +22,7 @@ def check(context: Context) -> Iterator[Finding]:
     if AKS not in context.config.live_targets and not placed:
         yield Finding("ok", f"The stack {context.stack} has nothing on Kubernetes.")
         return
-    cluster = Cluster(context.pulumi, namespaces={one.namespace or "" for one in placed.values()} - {""})
+    cluster = Cluster.of(context.pulumi, placed.values())
     deployments = cluster.deployments()
     pods = cluster.pods()
     there = {(one.metadata.namespace, one.metadata.name) for one in deployments}

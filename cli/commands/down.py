@@ -9,6 +9,7 @@ from cli.project import find_project, short_name
 from cli.pulumi import Pulumi
 from cli.recovery import recover
 from cli.registry import is_local, remove_tags
+from cli.state import resources
 from cli.table import console, say
 from cli.wanted import repository_of
 
@@ -41,8 +42,9 @@ def _engine(pulumi: Pulumi) -> Engine | None:
     try:
         return Engine(pulumi.env)
     except CliError:
-        resources = ((pulumi.state() or {}).get("deployment") or {}).get("resources") or []
-        if any(str(one.get("type")).startswith("docker:") for one in resources):
+        # What is still to be deleted is deleted by the engine, too.
+        left = resources(pulumi.state(), with_replaced=True)
+        if any(str(one.get("type")).startswith("docker:") for one in left):
             raise
         return None
 

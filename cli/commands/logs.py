@@ -85,8 +85,7 @@ def _on_cluster(pulumi: Pulumi) -> list[_Source]:
     """The pods of models on Kubernetes; each shows under its model's name."""
     from cli.cluster import MODEL, VERSION, Cluster  # noqa: PLC0415 - only stacks on Kubernetes need it
 
-    placed = {one.namespace for one in recorded(pulumi.outputs()) if one.namespace}
-    cluster = Cluster(pulumi, namespaces=placed)
+    cluster = Cluster.of(pulumi, recorded(pulumi.outputs()))
     found = []
     for pod in cluster.pods():
         labels, name = pod.metadata.labels, pod.metadata.name

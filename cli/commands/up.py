@@ -110,8 +110,7 @@ def _roll_back(pulumi: Pulumi) -> None:
     from cli.rollback import roll_back  # noqa: PLC0415 - as above
 
     try:
-        namespaces = {one.namespace for one in recorded(pulumi.outputs()) if one.namespace}
-        roll_back(Cluster(pulumi, namespaces=namespaces), say)
+        roll_back(Cluster.of(pulumi, recorded(pulumi.outputs())), say)
     except CliError as error:
         say(f"Whether something is to be rolled back could not be found out: {error}")
 

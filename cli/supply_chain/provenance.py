@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError
+from cli.state import resources
 from cli.supply_chain.base_image import base_digest
 from releases import Provenance
 from storage.checkout import commit_of
@@ -34,8 +35,7 @@ def provenance_of(pulumi: Pulumi, state: Mapping[str, Any], names: Iterable[str]
         state: Its state, as exported.
         names: The models.
     """
-    resources = (state.get("deployment") or {}).get("resources") or []
-    images = [one for one in resources if one.get("type") == _IMAGE]
+    images = resources(state, _IMAGE)
     scoring = {_name(one): one for one in images if _SCORING in str(one.get("urn"))}
     environments = {_digest(one): one for one in images if _ENVIRONMENT in str(one.get("urn"))}
     commit, modified = commit_of(pulumi.project.root)

@@ -8,6 +8,7 @@ import pytest
 
 from cli.batch import _engine
 from cli.cluster import Cluster
+from cli.deployed import Placement
 from cli.errors import CliError
 
 KUBECONFIG = """
@@ -93,7 +94,8 @@ def test_batch_jobs_are_on_the_cluster_of_the_stack_whatever_the_users_kubeconfi
 
 def test_namespaces_are_the_stacks_those_of_the_configuration_and_those_of_its_models(tmp_path, file):
     settings = {"kubeconfig": "kubeconfig", "namespaces": {"team-a": {}}}
-    cluster = Cluster(Pulumi(tmp_path, {"slipway:kubernetes": settings}), namespaces={"team-b"})
+    placements = [Placement("iris", "1", "aks", namespace="team-b"), Placement("iris", "1", "aci")]
+    cluster = Cluster.of(Pulumi(tmp_path, {"slipway:kubernetes": settings}), placements)
     assert cluster.namespaces == ["shop-dev", "team-a", "team-b"]
 
 

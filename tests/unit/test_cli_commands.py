@@ -206,8 +206,9 @@ class Cluster:
 
     annotations = None
 
-    def __init__(self, _pulumi, *, namespaces):
-        self.namespaces = namespaces
+    @classmethod
+    def of(cls, _pulumi, _placements):
+        return cls()
 
     def deployments(self):
         metadata = SimpleNamespace(namespace="shop-dev", name="iris", annotations=self.annotations)
@@ -255,10 +256,10 @@ def test_a_model_without_pods_that_may_not_sleep_was_stopped_and_does_not_answer
 
 
 def test_who_is_not_let_into_the_cluster_asks_the_model_all_the_same(project, capsys, monkeypatch):
-    def refuses(_pulumi, **_):
+    def refuses(_pulumi, _placements):
         raise CliError("The cluster refuses.")
 
-    monkeypatch.setattr("cli.cluster.Cluster", refuses)
+    monkeypatch.setattr("cli.cluster.Cluster.of", refuses)
     with service({"label": "setosa"}) as server:
         placed = {"endpoint": server.endpoint, "namespace": "shop-dev", "deployment": "iris"}
         targets = {"aks": placed}

@@ -103,6 +103,30 @@ def test_the_status_is_asked_with_the_key(project, guarded, capsys):
     assert PRIMARY not in seen.out + seen.err
 
 
+@pytest.mark.parametrize("command", [["status"], ["diagnose"]])
+def test_the_way_to_the_cluster_and_the_keys_are_read_from_one_export_of_the_state(project, guarded, command, capsys):
+    project.configure("config:\n  slipway:targets: [aks]\n  slipway:kubeconfig: {secure: v1:abc}\n")
+    nowhere = {"clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}], "current-context": "c"}
+    nowhere |= {
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "users": [{"name": "u", "user": {}}],
+    }
+    provider = {"type": "pulumi:providers:kubernetes", "inputs": {"kubeconfig": _secret(json.dumps(nowhere, indent=1))}}
+    target = {"endpoint": guarded.endpoint, "namespace": "shop-dev", "deployment": "iris", "auth": "key"}
+    project.answers(
+        out={
+            "models": {"iris": {"version": "1", "image": IMAGE, "targets": {"aks": target}}},
+            "deployment": {"resources": [provider, _keys("iris-aks")]},
+        }
+    )
+    run(command)
+    seen = capsys.readouterr()
+    # Both were used.
+    assert "The cluster does not answer" in seen.out + seen.err
+    assert "ready" in seen.out
+    assert len(_exports(project)) == 1
+
+
 @pytest.mark.parametrize("resources", [[], [_keys(primary="w" * 64)], [_keys("other-aci")], [_keys(delete=True)]])
 def test_a_service_that_takes_no_key_of_the_state_is_unauthorized(project, guarded, resources, capsys):
     _deploy(project, guarded.endpoint, *resources)

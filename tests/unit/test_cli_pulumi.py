@@ -5,6 +5,7 @@ as it was told to. What Pulumi really does is tested in tests/engine and tests/s
 """
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -86,6 +87,43 @@ def test_outputs_are_asked_for_once_until_an_operation_may_have_changed_them(fak
         ["up", "--stack"],
         ["stack", "output"],
     ]
+
+
+def test_a_state_with_secrets_is_asked_for_once_until_something_may_have_changed_it(fake):
+    fake.answers(out={"deployment": {"resources": []}})
+    pulumi = _pulumi(fake)
+
+    def exports():
+        return [call for _, call in fake.calls() if "--show-secrets" in call]
+
+    for number, change in enumerate(
+        [lambda: None, lambda: pulumi.run("up"), lambda: pulumi.replace_state({}), pulumi.remove], start=1
+    ):
+        change()
+        # What somebody makes of one answer is not in the next.
+        pulumi.state(show_secrets=True)["deployment"]["resources"].append("changed")
+        assert pulumi.state(show_secrets=True) == {"deployment": {"resources": []}}
+        assert len(exports()) == number
+
+
+def test_secrets_are_only_in_a_state_that_was_asked_for_with_them(fake):
+    fake.answers(out={"secrets": "plain"})
+    pulumi = _pulumi(fake)
+    pulumi.state(show_secrets=True)
+    fake.answers(out={"secrets": "encrypted"})
+    pulumi.env.update(fake.env)
+    # It is what may be written back.
+    assert pulumi.state() == {"secrets": "encrypted"}
+    assert "--show-secrets" not in fake.calls()[-1][1]
+
+
+def test_threads_that_want_the_secrets_at_once_start_pulumi_once(fake):
+    fake.answers(out={"deployment": {}})
+    pulumi = _pulumi(fake)
+    with ThreadPoolExecutor(4) as pool:
+        states = list(pool.map(lambda _: pulumi.state(show_secrets=True), range(4)))
+    assert states == 4 * [{"deployment": {}}]
+    assert len(fake.calls()) == 1
 
 
 def test_what_pulumi_says_is_part_of_the_error(fake):
