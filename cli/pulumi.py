@@ -85,13 +85,20 @@ class Pulumi:
             f"(`git checkout {name}` undoes it)."
         )
 
-    def run(self, operation: str, *options: str, event_log: Path | None = None) -> int:
+    def run(
+        self,
+        operation: str,
+        *options: str,
+        event_log: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> int:
         """Run an operation on the stack; its output is shown as it comes.
 
         Args:
             operation: One that takes `--config-file`.
             options: Its options.
             event_log: A file to write the engine's events to.
+            variables: Further variables of its environment.
 
         Returns:
             Pulumi's exit code.
@@ -111,7 +118,7 @@ class Pulumi:
         self._forget()
         policies = policy_options(operation, self.project, self.config, self.env)
         command = ["pulumi", operation, "--stack", self.stack, *policies]
-        env = {**self.env, MARK: "1"} if policies else self.env
+        env = {**self.env, **(variables or {}), **({MARK: "1"} if policies else {})}
         if not self.config.is_shared(self.backend):
             command += ["--config-file", str(self._copy())]
         if event_log:

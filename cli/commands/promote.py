@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cli.commands import up
+from cli.deployment import DeploymentError, converge, deploy
 from cli.errors import CliError, Exit
 from cli.image_copy import ImageCopier
 from cli.keys import Keys
@@ -83,13 +83,7 @@ def command(
         store_of(taking).promote(target, release)
     except ReleaseError as error:
         raise CliError(f"Not promoted: {error}") from None
-    up.command(stack=target, options=None)
-    if different := differing_answers(taking.outputs() or {}, release, Keys(taking), target):
-        raise CliError(
-            f"Promoted, but {'; '.join(different)}.",
-            hint=f"To go back: slipway promote {source} {target} --release ID --force, with an ID of "
-            f"`slipway releases --stack {source}`.",
-        )
+    _deploy(taking, manifest, release, source)
 
 
 def _check_configuration(taking: Pulumi, source: str) -> None:
@@ -175,9 +169,8 @@ def _ask(target: str) -> None:
 
 def _make_platform(taking: Pulumi) -> None:
     """Make what the models of a stack share in Azure, its registry among it, and none of the models."""
-    only = Pulumi(taking.project, taking.stack, {**taking.env, "SLIPWAY_PLATFORM_ONLY": "1"})
-    with only_run(only.project, only.stack):
-        code, failed = up.deploy(only, [])
+    with only_run(taking.project, taking.stack):
+        code, failed = converge(taking, variables={"SLIPWAY_PLATFORM_ONLY": "1"})
     if code:
         where = f" at {', '.join(failed)}" if failed else ""
         raise CliError(f"What the models of {taking.stack} share was not made{where}; see above. Nothing was promoted.")
@@ -197,6 +190,25 @@ def _copy_images(taking: Pulumi, release: Release, planned: list[Move]) -> None:
             copier.copy_signature(model.image, model.image_in(repository))
     finally:
         copier.close()
+
+
+def _deploy(taking: Pulumi, manifest: Manifest, release: Release, source: str) -> None:
+    """Deploy what was noted, and compare what the models answer; whatever is wrong, tell the way back."""
+    target = taking.stack
+    back = (
+        f"To go back: slipway promote {source} {target} --release ID --force, with an ID of "
+        f"`slipway releases --stack {source}`."
+    )
+    try:
+        answered = deploy(taking, manifest)
+    except DeploymentError as error:
+        raise CliError(str(error), hint="\n".join(filter(None, (error.hint, back)))) from None
+    wrong = differing_answers(taking.outputs() or {}, release, Keys(taking), target)
+    if not answered and not wrong:
+        # One without an answer on record, as it differs each time: there is nothing to compare.
+        wrong = [f"not every model answers its sample in {target}; see above"]
+    if wrong:
+        raise CliError(f"Promoted, but {'; '.join(wrong)}.", hint=back)
 
 
 def _report(

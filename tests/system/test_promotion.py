@@ -147,6 +147,61 @@ def test_what_is_unhealthy_or_answers_otherwise_is_not_promoted(project, slipway
     assert not (project.state / f".pulumi/stacks/{project.stack}/{prod}.json").exists()
 
 
+# Answers here, and in production otherwise or not at all; images are checked before they get there.
+ELSEWHERE = """import os
+def init(): pass
+def run(data):
+    if os.environ.get("SLIPWAY_DEVELOPMENT"):
+        {then}
+    return "first"
+"""
+
+
+def test_a_promotion_that_does_not_answer_as_before_tells_the_way_back_and_that_way_leads_back(project, slipway, prod):
+    for name in (project.stack, prod):
+        file = project.folder / f"Pulumi.{name}.yaml"
+        text = file.read_text().replace("  slipway:development: true\n", "")
+        file.write_text(text + (f"  slipway:development: {str(name == prod).lower()}\n"))
+    project.model("alpha")
+    project.model("beta")
+    slipway("up", "--stack", project.stack)
+    [first] = _releases(slipway, project.stack)
+    slipway("promote", project.stack, prod, "--yes")
+    back = f"To go back: slipway promote {project.stack} {prod} --release ID --force"
+
+    project.script("beta").write_text(ELSEWHERE.format(then='return "second"'))
+    slipway("up", "--stack", project.stack)
+    differs = slipway("promote", project.stack, prod, "--yes", check=False)
+    assert differs.returncode == 1
+    assert f"beta answers otherwise than when {project.stack} released it (in {prod})" in differs.stderr
+    assert back in differs.stderr
+
+    project.script("alpha").write_text(ELSEWHERE.format(then='raise ValueError("not here")'))
+    slipway("up", "--stack", project.stack)
+    silent = slipway("promote", project.stack, prod, "--yes", check=False)
+    assert silent.returncode == 1
+    # Both are told, of the one that answers otherwise, too.
+    assert f"alpha does not answer its sample (in {prod})" in silent.stderr
+    assert f"beta answers otherwise than when {project.stack} released it (in {prod})" in silent.stderr
+    assert back in silent.stderr
+
+    slipway("promote", project.stack, prod, "--yes", "--release", first["id"], "--force")
+    assert _answer(project, "alpha") == {"answer": "first", "sum": 3}
+
+    project.model("gamma")
+    slipway("up", "--stack", project.stack)
+    stranger = project.docker.containers.create(
+        project.containers()["gamma"].image, name=f"{project.stack}-{prod}-gamma"
+    )
+    try:
+        failed = slipway("promote", project.stack, prod, "--yes", check=False)
+    finally:
+        stranger.remove()
+    assert failed.returncode == 1
+    assert "The deployment failed at gamma" in failed.stderr
+    assert back in failed.stderr
+
+
 @pytest.fixture
 def azure(project, slipway, tmp_path):
     """The name of a stack that is promoted to, with nothing in Azure yet: not even the registry of its own."""
@@ -173,7 +228,11 @@ def test_a_stack_that_makes_its_own_registry_has_it_made_by_the_first_promotion(
     shown = slipway("promote", project.stack, azure, "--dry-run")
     assert "has no registry yet" in shown.stderr
     assert not (project.state / f".pulumi/stacks/{project.stack}/{azure}.json").exists()
+    # That refuses, and leaves a stack that is there and exports nothing; the promotion has to see what it exports then.
+    assert slipway("up", "--stack", azure, check=False).returncode == 1
+    project.env["SLIPWAY_REGISTRY"] = "127.0.0.1:9"
     slipway("promote", project.stack, azure, "--yes")
+    del project.env["SLIPWAY_REGISTRY"]
     [told] = [one for one in json.loads(slipway("status", "--stack", azure, "--json").stdout)["models"] if one["group"]]
     assert (told["model"], told["state"]) == ("alpha", "ready")
     answer = slipway("score", "alpha", "--stack", azure).stdout

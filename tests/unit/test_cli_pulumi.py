@@ -46,6 +46,12 @@ def test_an_operations_exit_code_is_handed_on(fake, code):
     assert _pulumi(fake).run("preview") == code
 
 
+def test_a_variable_of_one_operation_is_not_there_in_the_next(fake):
+    pulumi = _pulumi(fake)
+    assert pulumi.run("up", variables={"FAKE_PULUMI_CODE": "3"}) == 3
+    assert pulumi.run("up") == 0
+
+
 def test_a_new_stack_is_made_beside_the_copy_so_that_the_file_stays_as_it_is(fake):
     _pulumi(fake).create()
     folder, call = fake.calls()[0]
