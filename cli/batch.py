@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +108,7 @@ class BatchTarget:
             # What reaches storage elsewhere is of no use here.
             environment=dict(self.target.get("environment") or {}) if self._is_at_home else {},
         )
-        return Job(**{**job.__dict__, "tasks": tasks or self._tasks(job.input)})
+        return replace(job, tasks=tasks or self._tasks(job.input))
 
     @property
     def _is_at_home(self) -> bool:

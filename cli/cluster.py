@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from cli.errors import CliError
+from cli.log_events import dated
 from cli.project import short_name
 from cli.state import plain_secret, resources
 from clusters import ClusterError, client_from
@@ -196,9 +197,9 @@ class Cluster:
         rest = b""
         for chunk in answer.stream():
             *lines, rest = (rest + chunk).split(b"\n")
-            yield from map(_dated, lines)
+            yield from map(dated, lines)
         if rest:
-            yield _dated(rest)
+            yield dated(rest)
 
     @staticmethod
     def _asked(question: Callable[[], Any]) -> Any:
@@ -260,8 +261,3 @@ def _said(error: Any) -> str:
         return str(json.loads(error.body)["message"])
     except (TypeError, KeyError, ValueError):
         return f"{error.status} {error.reason}"
-
-
-def _dated(line: bytes) -> tuple[str, str]:
-    when, _, text = line.decode(errors="replace").partition(" ")
-    return when, text.rstrip("\r")

@@ -10,6 +10,7 @@ import docker
 import requests
 
 from cli.errors import CliError
+from cli.log_events import dated
 from cli.project import short_name
 
 if TYPE_CHECKING:
@@ -156,13 +157,13 @@ class Engine:
             )
             for chunk in chunks:
                 *lines, rest = (rest + chunk).split(b"\n")
-                yield from map(_dated, lines)
+                yield from map(dated, lines)
         except docker.errors.NotFound:
             raise CliError(f"There is no container {name}.") from None
         except (docker.errors.DockerException, requests.RequestException, OSError) as error:
             raise CliError(f"The Docker engine does not hand out the log of {name}: {_reason(error)}.") from None
         if rest:
-            yield _dated(rest)
+            yield dated(rest)
 
     def start(self, name: str, *, host: Mapping[str, Any], **settings: Any) -> None:
         """Start a container in the place of one of the same name.
@@ -292,11 +293,6 @@ class Engine:
                     return False
                 raise
         return True
-
-
-def _dated(line: bytes) -> tuple[str, str]:
-    time, _, text = line.decode(errors="replace").partition(" ")
-    return time, text.rstrip("\r")
 
 
 def _running(found: dict[str, object]) -> Running:

@@ -8,6 +8,16 @@ from typing import Any
 _FIELDS = ("time", "level", "logger", "message")
 
 
+def dated(line: bytes) -> tuple[str, str]:
+    """Return when a line was printed, and the line.
+
+    Args:
+        line: As Docker and Kubernetes hand it out with its time before it.
+    """
+    time, _, text = line.decode(errors="replace").partition(" ")
+    return time, text.rstrip("\r")
+
+
 def event_of(line: str) -> dict[str, Any] | None:
     """Return the event of a line; None where the line is something else.
 

@@ -56,12 +56,23 @@ def print_text(value: Any) -> None:
     console().print(JSONHighlighter()(text), soft_wrap=True)
 
 
+def plain_table(*columns: str, header: bool = True) -> Table:
+    """Return a table without lines, for rows to be added.
+
+    Args:
+        columns: Their headings. What is in the last one may take several lines where a terminal is narrow.
+        header: Whether the headings are shown.
+    """
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold", show_header=header)
+    for number, name in enumerate(columns, start=1):
+        is_last = number == len(columns)
+        table.add_column(name, no_wrap=not is_last, overflow="fold" if is_last else "ellipsis")
+    return table
+
+
 def print_placements(placements: Iterable[Placement]) -> None:
     """Print the table of models, and below it what keeps any of them from serving."""
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for name in ("MODEL", "VERSION", "TARGET", "STATE"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("ENDPOINT", overflow="fold")
+    table = plain_table("MODEL", "VERSION", "TARGET", "STATE", "ENDPOINT")
     rows = list(placements)
     for row in rows:
         state, endpoint = _state_and_endpoint(row)

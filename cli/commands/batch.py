@@ -16,7 +16,7 @@ from cli.log_events import event_of, readable
 from cli.options import DEFAULT_STACK, JsonOption, ModelArgument, OptionalModel, StackOption
 from cli.project import find_project
 from cli.pulumi import Pulumi
-from cli.table import console, print_json, say
+from cli.table import console, plain_table, print_json, say
 from jobs.engine import JobState, State
 from jobs.output import ERRORS, PREDICTIONS, WRITTEN, Output, Progress
 
@@ -244,10 +244,7 @@ def _failure(target: BatchTarget, seen: JobState) -> CliError:
 
 
 def _table(found: list[JobState]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for column in ("JOB", "STATE", "TASKS", "CREATED", "ENDED"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("OUTPUT", overflow="fold")
+    table = plain_table("JOB", "STATE", "TASKS", "CREATED", "ENDED", "OUTPUT")
     for one in found:
         done = sum(task.state is State.COMPLETE for task in one.tasks)
         state = Text(one.state, style=_COLOURS.get(one.state, "red"))
@@ -257,7 +254,7 @@ def _table(found: list[JobState]) -> Table:
 
 
 def _rows(head: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    table = plain_table()
     names = list(dict.fromkeys(name for row in head for name in row))
     for name in names:
         table.add_column(name, overflow="fold")

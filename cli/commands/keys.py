@@ -4,7 +4,6 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from cli.choose import of_model
 from cli.deployed import recorded
@@ -13,7 +12,7 @@ from cli.keys import AUTH, Keys
 from cli.options import DEFAULT_STACK, JsonOption, OptionalModel, StackOption
 from cli.project import find_project
 from cli.pulumi import Pulumi
-from cli.table import console, print_json, say
+from cli.table import console, plain_table, print_json, say
 
 
 def command(
@@ -54,7 +53,7 @@ def command(
         ]
         print_json({"model": name, "keys": shown})
         return
-    table = Table("TARGET", "KEY", "", box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    table = plain_table("TARGET", "KEY", "")
     for one, pair in found:
         table.add_row(one.target, "primary", pair.primary)
         table.add_row(one.target, "secondary", pair.secondary)

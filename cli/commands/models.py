@@ -11,7 +11,7 @@ from cli.options import DEFAULT_STACK, JsonOption, StackOption
 from cli.project import Project, find_project
 from cli.pulumi import Pulumi
 from cli.stack_config import load_stack_config
-from cli.table import console, print_json
+from cli.table import console, plain_table, print_json
 from manifest.environment import WORKSPACE_REGISTRY
 from manifest.fields import SourceUrl
 from manifest.problems import unknown
@@ -87,10 +87,7 @@ def _no_such(name: str, names: list[str]) -> CliError:
 
 
 def _table(found: list[ModelVersion]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for column in ("NAME", "VERSION", "DIGEST", "SIZE", "WHEN", "WHO", "COMMIT"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("TAGS", overflow="fold")
+    table = plain_table("NAME", "VERSION", "DIGEST", "SIZE", "WHEN", "WHO", "COMMIT", "TAGS")
     for one in found:
         table.add_row(
             one.name,
@@ -126,7 +123,7 @@ def _show(registry: Registry, what: str, *, json: bool) -> None:
     if json:
         print_json(found.model_dump(mode="json", by_alias=True))
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=False)
+    table = plain_table("", "", header=False)
     for key, value in _rows(found):
         table.add_row(key, value)
     console().print(table)

@@ -4,7 +4,6 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from cli.deployment import DeploymentError, converge, deploy
 from cli.errors import CliError, Exit
@@ -18,7 +17,7 @@ from cli.promotion import Move, differing_answers, is_older, moves, objections
 from cli.pulumi import Pulumi
 from cli.release_log import promotes_from, store_of
 from cli.supply_chain.verification import unsigned
-from cli.table import console, print_json, say
+from cli.table import console, plain_table, print_json, say
 from cli.wanted import (
     checked_environment,
     checked_manifest,
@@ -147,7 +146,7 @@ def _show(release: Release, target: str, planned: list[Move]) -> None:
     out = console()
     commit = f", commit {release.commit[:10]}" if release.commit else ""
     out.print(f"Release {release.id} of {release.stack}{commit}, by {release.who}, to {target}:\n")
-    table = Table("MODEL", "", "NOW", "THEN", box=None, pad_edge=False, header_style="bold")
+    table = plain_table("MODEL", "", "NOW", "THEN")
     for one in planned:
         table.add_row(one.model, one.what, _short(one.was), _short(one.becomes), style=_COLOURS[one.what])
     out.print(table)

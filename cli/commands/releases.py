@@ -11,7 +11,7 @@ from cli.project import find_project
 from cli.pulumi import Pulumi
 from cli.release_log import promotes_from, store_of
 from cli.supply_chain.facts import facts
-from cli.table import console, print_json
+from cli.table import console, plain_table, print_json
 from releases import Release, ReleaseError, ReleaseStore
 
 _DIGEST = 12
@@ -80,7 +80,7 @@ def _show(store: ReleaseStore, stack: str, release_id: str, *, json: bool) -> No
 
 
 def _table(found: list[Release]) -> Table:
-    table = Table("RELEASE", "TIME", "COMMIT", "WHO", "MODELS", box=None, pad_edge=False, header_style="bold")
+    table = plain_table("RELEASE", "TIME", "COMMIT", "WHO", "MODELS")
     for one in found:
         commit = f"{one.commit[:_COMMIT]}{' + changes' if one.modified else ''}" if one.commit else "-"
         models = [

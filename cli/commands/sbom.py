@@ -13,7 +13,7 @@ from cli.project import find_project
 from cli.pulumi import Pulumi
 from cli.release_log import releases_location, store_of
 from cli.supply_chain.sbom import components
-from cli.table import console
+from cli.table import console, plain_table
 from releases import ImageStore, ReleasedModel, ReleaseError
 
 
@@ -70,7 +70,7 @@ def _model(pulumi: Pulumi, name: str, release_id: str | None) -> ReleasedModel:
 
 
 def _table(content: bytes) -> Table:
-    table = Table("KIND", "NAME", "VERSION", "LICENCES", box=None, pad_edge=False, header_style="bold")
+    table = plain_table("KIND", "NAME", "VERSION", "LICENCES")
     for one in components(content):
         table.add_row(one.kind, one.name, one.version, ", ".join(one.licences))
     return table

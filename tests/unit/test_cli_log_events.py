@@ -4,9 +4,15 @@ import json
 
 import pytest
 
-from cli.log_events import event_of, readable
+from cli.log_events import dated, event_of, readable
 
 EVENT = {"time": "2026-01-02T03:04:05.678Z", "level": "INFO", "logger": "slipway", "message": "ready"}
+
+
+def test_a_line_is_told_apart_from_its_time_whatever_is_in_it():
+    assert dated(b"2026-01-02T03:04:05.6Z two words\r") == ("2026-01-02T03:04:05.6Z", "two words")
+    assert dated(b"2026-01-02T03:04:05.6Z \xff") == ("2026-01-02T03:04:05.6Z", "\ufffd")
+    assert dated(b"2026-01-02T03:04:05.6Z ") == ("2026-01-02T03:04:05.6Z", "")
 
 
 def test_an_event_is_a_line_for_people():

@@ -1,8 +1,10 @@
 """What is printed where there is no terminal."""
 
+from rich.console import Console
+
 from cli.deployed import Placement
 from cli.states import NOT_DEPLOYED, NOT_LIVE
-from cli.table import print_json, print_placements, print_text
+from cli.table import console, plain_table, print_json, print_placements, print_text
 
 ROW = Placement("iris", "1", "local-docker", endpoint="http://127.0.0.1:8890", state="ready")
 
@@ -62,6 +64,25 @@ def test_how_far_a_canary_has_come_stands_below_the_table(capsys):
     aborted = {**canary, "percent": 0, "phase": "aborted"}
     print_placements([Placement("iris", "2", "aks", state="rolled back", error="it failed", canary=aborted)])
     assert "is a canary with" not in capsys.readouterr().out
+
+
+def test_where_a_terminal_is_narrow_only_the_last_column_takes_several_lines(capsys):
+    table = plain_table("KEY", "VALUE")
+    table.add_row("one two", 30 * "x")
+    Console(width=22).print(table)
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
+        "KEY       VALUE",
+        f"one two   {12 * 'x'}",
+        f"          {12 * 'x'}",
+        f"          {6 * 'x'}",
+    ]
+
+
+def test_a_table_of_keys_and_values_has_no_headings(capsys):
+    table = plain_table("KEY", "VALUE", header=False)
+    table.add_row("one", "1")
+    console().print(table)
+    assert capsys.readouterr().out.split() == ["one", "1"]
 
 
 def test_an_answer_is_readable_json_and_a_text_is_itself(capsys):
