@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cli.deployed import overview
+from cli.host_names import missing_name
 from cli.keys import Keys
+from cli.port_forward import reached
 from cli.release_log import answer_of, answering, deployed_images
-from cli.states import BUSY, IDLE, READY, RUNNING, UNKNOWN
+from cli.sleep import noting_sleep
+from cli.states import ASLEEP, BUSY, IDLE, READY, RUNNING, UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from cli.deployed import Placement
     from cli.pulumi import Pulumi
     from releases import Release
 
@@ -95,27 +100,41 @@ def objections(source: Pulumi, release: Release) -> tuple[list[str], str | None]
         for one in overview(source, keys).placements
         if one.state not in _PROMOTABLE
     }
-    return [*found.values(), *differing_answers(outputs, release, keys, source.stack, apart_from=set(found))], None
+    at = {name: one for name, one in answering(outputs).items() if name not in found}
+    return [*found.values(), *differing_answers(at, release, keys, source.stack)], None
 
 
-def differing_answers(
-    outputs: Mapping[str, Any], release: Release, keys: Keys, stack: str, *, apart_from: set[str] | None = None
-) -> list[str]:
+@contextmanager
+def to_be_asked(pulumi: Pulumi) -> Iterator[dict[str, Placement]]:
+    """Lead to the models of a stack whose answers can be had: those that `slipway up` asks, too.
+
+    Args:
+        pulumi: The stack.
+
+    Yields:
+        By model where it answers; without those that are asleep, and those whose name nobody knows yet.
+
+    Raises:
+        CliError: The stack's outputs cannot be read, or its cluster does not answer.
+    """
+    recorded = [*answering(pulumi.outputs() or {}).values()]
+    with reached(pulumi, noting_sleep(pulumi, recorded)) as placements:
+        yield {one.model: one for one in placements if one.state != ASLEEP and not missing_name(one)}
+
+
+def differing_answers(at: Mapping[str, Placement], release: Release, keys: Keys, stack: str) -> list[str]:
     """Return which models of a stack answer their recorded sample otherwise than recorded, as sentences.
 
     Args:
-        outputs: The stack's outputs.
+        at: Where each model answers; others are not asked.
         release: What was recorded.
         keys: The models' keys.
         stack: The stack's name.
-        apart_from: Models not to ask.
 
     Raises:
         CliError: The keys cannot be read.
     """
-    at = answering(outputs)
     asked = [one for one in release.models if one.sample and one.answer and one.name in at]
-    asked = [one for one in asked if one.name not in (apart_from or set())]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         answers = list(pool.map(lambda one: answer_of(at[one.name], (one.sample or "").encode(), keys), asked))
     return [

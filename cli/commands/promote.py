@@ -13,7 +13,7 @@ from cli.locks import only_run
 from cli.options import JsonOption
 from cli.platforms import checked_platforms
 from cli.project import find_project
-from cli.promotion import Move, differing_answers, is_older, moves, objections
+from cli.promotion import Move, differing_answers, is_older, moves, objections, to_be_asked
 from cli.pulumi import Pulumi
 from cli.release_log import promotes_from, store_of
 from cli.supply_chain.verification import unsigned
@@ -202,7 +202,8 @@ def _deploy(taking: Pulumi, manifest: Manifest, release: Release, source: str) -
         answered = deploy(taking, manifest)
     except DeploymentError as error:
         raise CliError(str(error), hint="\n".join(filter(None, (error.hint, back)))) from None
-    wrong = differing_answers(taking.outputs() or {}, release, Keys(taking), target)
+    with to_be_asked(taking) as at:
+        wrong = differing_answers(at, release, Keys(taking), target)
     if not answered and not wrong:
         # One without an answer on record, as it differs each time: there is nothing to compare.
         wrong = [f"not every model answers its sample in {target}; see above"]

@@ -9,6 +9,9 @@ import pytest
 from cli.errors import CliError, Exit
 from cli.main import run
 from cli.pods import SLEEPS
+from cli.project import Project
+from cli.promotion import to_be_asked
+from cli.pulumi import Pulumi
 from tests.unit.cli_harness import FakePulumi, service, write_iris
 
 MANIFEST = """models:
@@ -244,6 +247,17 @@ def test_a_model_that_sleeps_is_not_asked_and_says_so(no_pods, capsys):
     [answer] = json.loads(capsys.readouterr().out)["answers"]
     assert (answer["model"], answer["status"], answer["error"]) == ("iris", None, None)
     assert _state(capsys) == ("asleep", None)
+
+
+def test_a_model_that_sleeps_is_not_held_against_a_promotion_and_one_that_was_stopped_is_asked(no_pods, project):
+    shop = Project(project.root, "shop")
+    pulumi = Pulumi(shop, "dev", shop.environment())
+    no_pods({SLEEPS: "true"})
+    with to_be_asked(pulumi) as at:
+        assert at == {}
+    no_pods(None)
+    with to_be_asked(pulumi) as at:
+        assert at["iris"].endpoint == "http://127.0.0.1:1"
 
 
 def test_a_model_without_pods_that_may_not_sleep_was_stopped_and_does_not_answer(no_pods, capsys):

@@ -10,6 +10,7 @@ from cli.host_names import missing_name, wrong_name
 from cli.keys import Keys
 from cli.main import run
 from cli.project import Project
+from cli.promotion import to_be_asked
 from cli.pulumi import Pulumi
 from cli.samples import score_samples
 from cli.wanted import checked_manifest
@@ -98,6 +99,16 @@ def project(tmp_path, monkeypatch):
 def test_samples_of_such_a_model_do_not_fail_and_one_line_tells_why_it_was_not_asked(project, names, capsys):
     assert run(["score"]) == Exit.OK
     assert capsys.readouterr().out.splitlines() == [f"iris was not asked: {LINE}"]
+
+
+def test_a_promotion_does_not_ask_such_a_model_until_its_name_is_known(project, names):
+    shop = Project(project.root, "shop")
+    pulumi = Pulumi(shop, "dev", shop.environment())
+    with to_be_asked(pulumi) as at:
+        assert at == {}
+    names["iris.example.com"] = "192.0.2.1"
+    with to_be_asked(pulumi) as at:
+        assert at.keys() == {"iris"}
 
 
 def test_the_state_tells_it_too(project, names, capsys):
