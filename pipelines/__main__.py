@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.changes import Preview, UnreadableError, read_previews
+from pipelines.events import failure
 from pipelines.hosts import AzureDevOps, GitHub, HostError
 from pipelines.markdown import PREVIEW_MARKER, comment, drift_issue, drift_marker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_INTERRUPTED = 130
 _NOT_THERE = (
     "The preview did not come far enough to say what changes; the run has the reason. "
     "A fork's pull request sees no state and no secrets."
@@ -53,21 +55,37 @@ def main(arguments: Sequence[str]) -> int:
             one.add_argument("--fail-on-changes", action="store_true", help="End with 1 where there are any.")
     given = parser.parse_args(arguments)
     try:
-        if given.command in {"preview", "drift"}:
-            # They need the whole project; the steps that only write need no set-up.
-            from pipelines import runs  # noqa: PLC0415 - see above
-
-            worked: bool = getattr(runs, given.command)(given.stack, given.out)
-            return int(not worked)
-        if given.command == "show":
-            return _show(given.results, fail_on_changes=given.fail_on_changes)
-        {"comment": _comment, "azure-comment": _azure_comment, "drift-issues": _drift_issues}[given.command](
-            given.results
-        )
+        return _step(given)
     except (PipelineError, HostError) as error:
         sys.stderr.write(f"{error}\n")
-        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
+        return _INTERRUPTED
+    except OSError as error:
+        _tell(given.command, f"{error.filename or 'a file or connection'}: {error.strerror or error}")
+    except KeyError as error:
+        _tell(given.command, f"{error} is missing in what was read")
+    except ValueError as error:
+        _tell(given.command, f"a value is not what it has to be: {error}")
+    return 1
+
+
+def _step(given: argparse.Namespace) -> int:
+    if given.command in {"preview", "drift"}:
+        # They need the whole project; the steps that only write need no set-up.
+        from pipelines import runs  # noqa: PLC0415 - see above
+
+        worked: bool = getattr(runs, given.command)(given.stack, given.out)
+        return int(not worked)
+    if given.command == "show":
+        return _show(given.results, fail_on_changes=given.fail_on_changes)
+    {"comment": _comment, "azure-comment": _azure_comment, "drift-issues": _drift_issues}[given.command](given.results)
     return 0
+
+
+def _tell(command: str, why: str) -> None:
+    lines = failure(f"`python -m pipelines {command}` cannot be done: {why}".splitlines(), os.environ)
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
 
 
 def _comment(results: Path) -> None:
@@ -86,9 +104,9 @@ def _comment(results: Path) -> None:
 def _azure_comment(results: Path) -> None:
     collection, project = _variable("SYSTEM_COLLECTIONURI"), _variable("SYSTEM_TEAMPROJECT")
     host = AzureDevOps(collection, project, _variable("BUILD_REPOSITORY_ID"), _variable("SYSTEM_ACCESSTOKEN"))
-    run = f"{collection.rstrip('/')}/{project}/_build/results?buildId={int(_variable('BUILD_BUILDID'))}"
+    run = f"{collection.rstrip('/')}/{project}/_build/results?buildId={_number('BUILD_BUILDID')}"
     commit = os.environ.get("SYSTEM_PULLREQUEST_SOURCECOMMITID") or _variable("BUILD_SOURCEVERSION")
-    number = int(_variable("SYSTEM_PULLREQUEST_PULLREQUESTID"))
+    number = _number("SYSTEM_PULLREQUEST_PULLREQUESTID")
     host.comment(number, PREVIEW_MARKER, _body(results, commit=commit, run=run.replace(" ", "%20"), notes=[]))
 
 
@@ -134,8 +152,26 @@ def _github() -> GitHub:
 
 
 def _event() -> dict[str, Any]:
-    event: dict[str, Any] = json.loads(Path(_variable("GITHUB_EVENT_PATH")).read_text(encoding="utf-8"))
+    path = _variable("GITHUB_EVENT_PATH")
+    try:
+        event = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PipelineError(f"The event at GITHUB_EVENT_PATH, {path}, cannot be read: {error.strerror}.") from None
+    except ValueError:
+        raise PipelineError(f"The event at GITHUB_EVENT_PATH, {path}, is no JSON.") from None
+    if not isinstance(event, dict) or not isinstance(event.get("workflow_run"), dict):
+        raise PipelineError(
+            f"The event at GITHUB_EVENT_PATH, {path}, has no workflow_run: this step runs on `workflow_run`."
+        )
     return event
+
+
+def _number(name: str) -> int:
+    value = _variable(name)
+    try:
+        return int(value)
+    except ValueError:
+        raise PipelineError(f"The variable {name} is {value[:40]!r}; it has to be a number.") from None
 
 
 def _variable(name: str) -> str:

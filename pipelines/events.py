@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.changes import Action, Change, ModelChange, Preview
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
 _STACK = "pulumi:pulumi:Stack"
@@ -126,7 +126,7 @@ def read_preview(
     return Preview(
         stack=stack,
         # The engine's own error says no more than that there are violations.
-        failed=_failure([*seen.violations, *seen.errors], environ) if code else [],
+        failed=failure([*seen.violations, *seen.errors], environ) if code else [],
         changes=changes,
         models=_models(seen, changes, size_of),
     )
@@ -152,7 +152,7 @@ def read_drift(stack: str, log: Path, *, code: int, environ: Mapping[str, str] =
         Change(model=model, target=target, action=one.action, reasons=list(one.reasons)[:_MOST_REASONS])
         for (model, target), one in sorted(seen.groups.items())
     ]
-    return Preview(stack=stack, failed=_failure(seen.errors, environ) if code else [], changes=changes)
+    return Preview(stack=stack, failed=failure(seen.errors, environ) if code else [], changes=changes)
 
 
 def _events(log: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -302,7 +302,13 @@ def _version(model: dict[str, Any]) -> str | None:
     return str(version)[:200] if version is not None else None
 
 
-def _failure(lines: list[str], environ: Mapping[str, str]) -> list[str]:
+def failure(lines: Iterable[str], environ: Mapping[str, str]) -> list[str]:
+    """Return why something failed, fit to be published: limited, and without what the environment keeps secret.
+
+    Args:
+        lines: What was said.
+        environ: Where values are that must not be in it; a variable's name tells.
+    """
     secrets = sorted(
         (value for name, value in environ.items() if _SECRET_NAME.search(name) and len(value) >= _SHORTEST_SECRET),
         key=len,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ from cli.pulumi import Pulumi
 from cli.wanted import checked_environment, checked_manifest
 from manifest.atomic import write_atomically
 from pipelines.changes import Preview
-from pipelines.events import read_drift, read_preview
+from pipelines.events import failure, read_drift, read_preview
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +43,9 @@ def _run(stack: str, out: Path, operation: str, read: Callable[[Path, int], Prev
     try:
         found = _engine(stack, operation, read)
     except CliError as error:
-        found = Preview(stack=stack, failed=[line[:500] for line in f"{error}\n{error.hint or ''}".splitlines()][:40])
+        found = Preview(stack=stack, failed=failure(f"{error}\n{error.hint or ''}".splitlines(), os.environ))
+        # What the engine says is in the run's log already; this is not.
+        sys.stderr.write("".join(f"{line}\n" for line in found.failed))
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, found.model_dump_json(indent=1) + "\n")
     return not found.failed
