@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -195,27 +196,36 @@ class Cluster:
             )
         )
         rest = b""
-        for chunk in answer.stream():
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield from map(dated, lines)
+        # Whoever sends it may stop in the middle: an API server that is renewed, a node that goes.
+        with _told(f"The log of {pod.metadata.name} broke off"):
+            for chunk in answer.stream():
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from map(dated, lines)
         if rest:
             yield dated(rest)
 
     @staticmethod
     def _asked(question: Callable[[], Any]) -> Any:
-        from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - as above
-        from kubernetes.config import ConfigException  # noqa: PLC0415 - as above
-        from urllib3.exceptions import HTTPError  # noqa: PLC0415 - as above
-
-        try:
+        with _told("The cluster does not answer"):
             return question()
-        except ApiException as error:
-            raise CliError(f"The cluster refuses: {_said(error)}") from None
-        except (HTTPError, ConfigException, OSError) as error:
-            raise CliError(
-                f"The cluster does not answer: {str(error).rpartition('Caused by ')[2] or error}.",
-                hint="`kubectl cluster-info` with the same kubeconfig and context tells more.",
-            ) from None
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Tell in words why a cluster does not do what it is asked; `what` is the word for it where it says nothing."""
+    from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - as above
+    from kubernetes.config import ConfigException  # noqa: PLC0415 - as above
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415 - as above
+
+    try:
+        yield
+    except ApiException as error:
+        raise CliError(f"The cluster refuses: {_said(error)}") from None
+    except (HTTPError, ConfigException, OSError) as error:
+        raise CliError(
+            f"{what}: {str(error).rpartition('Caused by ')[2] or error}.",
+            hint="`kubectl cluster-info` with the same kubeconfig and context tells more.",
+        ) from None
 
 
 def client_of(pulumi: Pulumi) -> Any:

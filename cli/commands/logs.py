@@ -4,6 +4,7 @@ import json as json_text
 import queue
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -31,6 +32,14 @@ class _Line:
     container: Running
     time: str
     text: str
+
+
+@dataclass(frozen=True)
+class _End:
+    """That a container's log has ended, and why if it broke off."""
+
+    container: Running
+    problem: CliError | None
 
 
 @dataclass(frozen=True)
@@ -168,40 +177,49 @@ def _so_far(sources: list[_Source], tail: int) -> list[_Line]:
 
 
 def _following(sources: list[_Source], tail: int) -> Iterator[_Line]:
-    """What the containers print, as it comes, until all of them have ended."""
-    printed: queue.SimpleQueue[_Line | CliError | None] = queue.SimpleQueue()
+    """What the containers print, as it comes, until all of them have ended; a log that breaks off ends no other."""
+    printed: queue.SimpleQueue[_Line | _End] = queue.SimpleQueue()
 
     def read(source: _Source) -> None:
+        problem = None
         try:
             for dated in source.read(tail, True):
                 printed.put(_Line(source.container, *dated))
         except CliError as error:
-            printed.put(error)
-        finally:
-            printed.put(None)
+            problem = error
+        except Exception as error:  # noqa: BLE001 - a thread's own end would be a traceback, and nothing else
+            problem = CliError(
+                f"Slipway itself failed: {type(error).__name__}: {error}", hint="SLIPWAY_DEBUG=1 shows where."
+            )
+            problem.__cause__ = error
+        printed.put(_End(source.container, problem))
 
     for one in sources:
         threading.Thread(target=read, args=(one,), daemon=True).start()
     left = len(sources)
     while left:
         line = printed.get()
-        if isinstance(line, CliError):
-            raise line
-        if line is None:
-            left -= 1
-        else:
+        if isinstance(line, _Line):
             yield line
+            continue
+        left -= 1
+        if line.problem and not left:
+            raise line.problem
+        if line.problem:
+            say(f"{line.container.name}: {line.problem}")
 
 
 def _print(lines: Iterable[_Line], containers: list[Running]) -> None:
-    """Print lines as they are; where they are of several models, each behind its model's name."""
-    width = max((len(one.model) for one in containers), default=0)
+    """Print lines as they are; where they are of several containers, each behind its model's name, or its own one."""
+    several = {model for model, count in Counter(one.model for one in containers).items() if count > 1}
+    labels = {one.id: one.name if one.model in several else one.model for one in containers}
+    width = max(map(len, labels.values()), default=0)
     colours = {one.id: _COLOURS[number % len(_COLOURS)] for number, one in enumerate(containers)}
     out = console()
     for line in lines:
         text = Text()
         if containers:
-            text.append(f"{line.container.model:<{width}} | ", style=colours[line.container.id])
+            text.append(f"{labels[line.container.id]:<{width}} | ", style=colours[line.container.id])
         # Other lines as the container printed them, colours among it.
         text.append_text(Text.from_ansi(readable(line.text)))
         out.print(text, soft_wrap=True)
