@@ -14,6 +14,7 @@ from cli.pulumi import Pulumi
 from cli.release_log import releases_location, store_of
 from cli.supply_chain.sbom import components
 from cli.table import console, plain_table
+from manifest.atomic import write_atomically
 from releases import ImageStore, ReleasedModel, ReleaseError
 
 
@@ -45,9 +46,9 @@ def command(
         raise CliError(str(error)) from None
     if output:
         try:
-            output.write_bytes(content)
+            write_atomically(output, content.decode())
         except OSError as error:
-            raise CliError(f"{output} cannot be written: {error.strerror or error}.") from None
+            raise CliError(f"{output} cannot be written: {error.strerror or error}.", code=Exit.USAGE) from None
     elif json:
         sys.stdout.write(content.decode())
     else:
