@@ -1,4 +1,4 @@
-"""`python3 -m toolchain [setup|tests|kubernetes|env|stop|status]`: puts everything Slipway needs on this machine."""
+"""`python3 -m toolchain [setup|tests|kubernetes|edge|policies|env|stop|status]`: gets all that Slipway needs here."""
 
 # This file and the package's __init__ are read by any Python 3, so that an old one can say that it is too old.
 import sys

@@ -44,28 +44,11 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         The exit status.
     """
-    parser = argparse.ArgumentParser(
-        prog="python3 -m toolchain",
-        description=DESCRIPTION,
-        epilog=VARIABLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = {
-        "setup": _set_up,
-        "tests": _provide_tests,
-        "edge": _provide_broker,
-        "policies": _provide_policies,
-        "env": _env,
-        "stop": _stop,
-        "status": _status,
-    }
-    clusters = {"start": _start_cluster, "stop": _stop_cluster, "status": _show_cluster}
-    parser.add_argument("command", nargs="?", default="setup", choices=sorted([*commands, CLUSTER]))
-    parser.add_argument("action", nargs="?", choices=sorted(clusters), help=f"of {CLUSTER}; start by default")
-    given = parser.parse_args(arguments)
+    taken = parser()
+    given = taken.parse_args(arguments)
     if given.action and given.command != CLUSTER:
-        parser.error(f"{given.command} takes no {given.action}: that is for {CLUSTER}")
-    commands[CLUSTER] = clusters[given.action or "start"]
+        taken.error(f"{given.command} takes no {given.action}: that is for {CLUSTER}")
+    commands = {**_commands(), CLUSTER: _clusters()[given.action or "start"]}
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         commands[given.command]()
@@ -82,6 +65,35 @@ def main(arguments: Sequence[str]) -> int:
         print(f"\n{_told(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    made = argparse.ArgumentParser(
+        prog="python3 -m toolchain",
+        description=DESCRIPTION,
+        epilog=VARIABLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("command", nargs="?", default="setup", choices=sorted([*_commands(), CLUSTER]))
+    made.add_argument("action", nargs="?", choices=sorted(_clusters()), help=f"of {CLUSTER}; start by default")
+    return made
+
+
+def _commands() -> dict[str, Callable[[], None]]:
+    return {
+        "setup": _set_up,
+        "tests": _provide_tests,
+        "edge": _provide_broker,
+        "policies": _provide_policies,
+        "env": _env,
+        "stop": _stop,
+        "status": _status,
+    }
+
+
+def _clusters() -> dict[str, Callable[[], None]]:
+    return {"start": _start_cluster, "stop": _stop_cluster, "status": _show_cluster}
 
 
 def _told(error: Exception) -> ToolchainError:

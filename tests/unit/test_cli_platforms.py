@@ -81,11 +81,18 @@ def test_other_failures_are_no_matter_of_platforms(tmp_path):
 
 
 def test_a_builder_that_is_not_on_this_host_is_left_as_it_is(tmp_path, monkeypatch):
+    """The set-up's own lacks nothing where no process of it is here; of another one not even that is asked."""
     monkeypatch.setattr(emulators, "KERNEL", tmp_path / "none")
+    lacking, asked, made = emulators.lacking, [], []
+    monkeypatch.setattr(emulators, "lacking", lambda *given: asked.append(given) or lacking(*given))
+    monkeypatch.setattr(emulators, "ensure", lambda *given: made.append(given) or [])
     found = stack(tmp_path)
     prepare_builder(found, ("linux/arm64",))
+    assert [platforms for _, platforms in asked] == [("linux/arm64",)]
     found.config = config(builder="farm")
     prepare_builder(found, ("linux/arm64",))
+    assert len(asked) == 1
+    assert not made
 
 
 @pytest.fixture
