@@ -14,6 +14,7 @@ from rich.progress import Progress as Bars
 
 from cli.log_events import event_of
 from cli.table import console, say
+from cli.units import size
 from jobs.engine import JobError, State
 from jobs.output import ERRORS, PREDICTIONS, Output, Progress
 
@@ -28,7 +29,6 @@ _FAR_SECONDS = 5.0
 _LINE_SECONDS = 10.0
 _PRINTED_LINES = 20
 _MINUTE, _HOUR = 60, 3600
-_UNITS = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
 def follow(engine: Engine, id_: str, *, is_local: bool) -> tuple[JobState, Progress]:
@@ -98,12 +98,6 @@ def reasons(engine: Engine, seen: JobState) -> list[str]:
         code = "" if task.exit_code is None else f" with code {task.exit_code}"
         found.append(f"task {task.number} ended{code}: {why}")
     return found
-
-
-def size(number: float) -> str:
-    """Return a number of bytes in words."""
-    unit, amount = next((one for one in _UNITS if number >= one[1]), _UNITS[-1])
-    return f"{number / amount:.1f} {unit}"
 
 
 def span(seconds: float) -> str:

@@ -12,6 +12,7 @@ from cli.project import Project, find_project
 from cli.pulumi import Pulumi
 from cli.stack_config import load_stack_config
 from cli.table import console, plain_table, print_json
+from cli.units import size
 from manifest.environment import WORKSPACE_REGISTRY
 from manifest.fields import SourceUrl
 from manifest.problems import unknown
@@ -22,7 +23,6 @@ from registry.progress import on_terminal
 _ACTIONS = ("list", "show", "digest")
 _DIGEST = 12
 _COMMIT = 10
-_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
 def command(
@@ -93,18 +93,13 @@ def _table(found: list[ModelVersion]) -> Table:
             one.name,
             one.version,
             one.digest.removeprefix("sha256:")[:_DIGEST],
-            _size(one.size),
+            size(one.size),
             f"{one.lineage.when:%Y-%m-%d %H:%M}Z",
             one.lineage.who,
             _commit(one)[:_COMMIT],
             ", ".join(f"{name}={value}" for name, value in one.notes.tags.items()),
         )
     return table
-
-
-def _size(size: int) -> str:
-    unit, amount = next((one for one in _UNITS if size >= one[1]), _UNITS[-1])
-    return f"{size / amount:.1f} {unit}"
 
 
 def _commit(one: ModelVersion) -> str:
@@ -135,7 +130,7 @@ def _rows(one: ModelVersion) -> list[tuple[str, str]]:
         ("name", one.name),
         ("version", one.version),
         ("digest", one.digest),
-        ("size", f"{_size(one.size)} ({one.size:,} bytes)"),
+        ("size", f"{size(one.size)} ({one.size:,} bytes)"),
         ("source", one.lineage.source),
         ("registered", f"{one.lineage.when:%Y-%m-%d %H:%M:%S}Z by {one.lineage.who}"),
         ("commit", f"{_commit(one)}{dirty}"),
@@ -144,7 +139,7 @@ def _rows(one: ModelVersion) -> list[tuple[str, str]]:
         ("training data", one.notes.data),
         *(("metric", f"{name} = {value:g}") for name, value in one.notes.metrics.items()),
         *(("tag", f"{name} = {value}") for name, value in one.notes.tags.items()),
-        *(("file", f"{file.name}  {_size(file.size)}  {file.sha256 or file.link}") for file in one.files),
+        *(("file", f"{file.name}  {size(file.size)}  {file.sha256 or file.link}") for file in one.files),
     ]
     return [(key, str(value)) for key, value in rows if value]
 

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from cli import batch_progress
+from cli.commands import models
 from cli.errors import Exit
 from cli.main import run
+from cli.units import size
 from registry import Notes, open_registry
 from registry.progress import every, in_words, on_terminal
 from tests.unit.azureml_standin import PLACE, TOP, workspace
@@ -46,6 +49,16 @@ def test_the_list_has_each_version_with_what_tells_it_from_others(registered, ca
     assert [line[:2] for line in lines[1:]] == [["churn", "auto-1"], ["iris", "2"], ["iris", "1"]]
     digest = registered.get("iris", "1").digest.removeprefix("sha256:")[:12]
     assert lines[3][2:] == [digest, "1.5", "kB", "2026-01-02", "03:04Z", "someone", "-", "team=flora"]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(2.5e12, "2.5 TB"), (1e9, "1.0 GB"), (999_900_000, "999.9 MB"), (1500, "1.5 kB"), (12, "0.0 kB")],
+)
+def test_a_size_is_told_in_the_unit_that_suits_it_by_every_command(number, words):
+    """Batch jobs and registered models tell it by the same function."""
+    assert batch_progress.size is models.size is size
+    assert size(number) == words
 
 
 def test_the_list_can_be_of_one_model(registered, capsys):
