@@ -9,8 +9,8 @@ from cli.build_log import FailedBuild
 from cli.errors import CliError, Exit
 from cli.platforms import foreign_platforms, prepare_builder, unbuildable
 from cli.supply_chain.sbom import components, joined
-from tests.unit.test_cli_wanted import AZURE, config, manifest
 from tests.unit.toolchain_harness import context_in
+from tests.unit.wanted_harness import AZURE, config, manifest
 from toolchain import builder, emulators
 from toolchain.report import Step
 

@@ -1,35 +1,11 @@
 """Whether a stack is in Azure, as its configuration and the manifest tell before it is deployed."""
 
-import json
-from pathlib import Path
-
 import pytest
 
-from cli.stack_config import StackConfig
 from cli.wanted import makes_registry, uses_azure
-from manifest import load_manifest
+from tests.unit.wanted_harness import AZURE, config, manifest
 
-
-def config(*targets, **values):
-    given = {"slipway:targets": list(targets), **{f"slipway:{name}": value for name, value in values.items()}}
-    return StackConfig(file=Path("Pulumi.test.yaml"), values=given, secrets_provider=None, is_whole=True, _text="")
-
-
-@pytest.fixture
-def manifest(tmp_path):
-    def load(*targets):
-        (tmp_path / "iris").mkdir(exist_ok=True)
-        (tmp_path / "iris/weights.json").write_text("1")
-        (tmp_path / "iris/score.py").write_text("")
-        (tmp_path / "iris/sample.json").write_text("1")
-        entry = {"name": "iris", "version": 1, "path": "iris", "scoring": {"sample": "sample.json"}}
-        (tmp_path / "models.yaml").write_text(json.dumps({"models": [{**entry, "targets": list(targets)}]}))
-        return load_manifest(tmp_path / "models.yaml")
-
-    return load
-
-
-AZURE = {"location": "westeurope"}
+__all__ = ["manifest"]
 ON_CLUSTER = {"batch": {"engine": "kubernetes", "input": "s3://in/*.csv", "output": "s3://out/"}}
 
 

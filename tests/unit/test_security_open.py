@@ -3,8 +3,7 @@
 import httpx
 
 from tests.unit.scoring_harness import PATIENCE_SECONDS, environment, run, serving, until
-from tests.unit.test_security_service import PRIMARY, SCRIPT, bearer, ready
-from tests.unit.test_security_tls import issue
+from tests.unit.security_harness import PRIMARY, SCRIPT, bearer, issue, ready
 
 RAW = """
     from azureml.contrib.services.aml_request import rawhttp

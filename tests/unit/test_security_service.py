@@ -10,31 +10,12 @@ import pytest
 
 from tests.unit.local_issuer import AUDIENCE, TENANT, Issuer
 from tests.unit.scoring_harness import PATIENCE_SECONDS, Server, environment, run, serving, until
-from tests.unit.test_security_tls import issue
+from tests.unit.security_harness import LATER, PRIMARY, SCRIPT, bearer, issue, ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PRIMARY, LATER = "primary-key-of-the-service-0123456789", "another-key-of-the-service-0123456789"
-SCRIPT = """
-    import os
-
-    def init():
-        pass
-
-    def run(data):
-        return repr(dict(os.environ))
-    """
 GUARDED = ("/score", "/status", "/metrics", "/swagger.json", "/docs", "/nothing")
-
-
-def bearer(credentials: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {credentials}"}
-
-
-def ready(server: Server) -> Server:
-    until(lambda: server.client.get("/ready").status_code == 200, "the service is ready")
-    return server
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import pytest
 
 from scoring.server.connection import MAX_HEAD_BYTES
 from tests.unit.scoring_harness import PATIENCE_SECONDS, Server, environment, serving, until, write
+from tests.unit.security_harness import issue
 from tests.unit.server_harness import Gates, Peer, peer, request
 from tests.unit.telemetry_harness import collecting
-from tests.unit.test_security_tls import issue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import threading
 import uuid
 from pathlib import Path
 
@@ -12,17 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.checks.plugins import azure_is_stood_in_for
-from provider.resource import Call, InitFailedError, Naming, ProviderError, State
+from provider.resource import InitFailedError, ProviderError, State
 from provider.values import UNKNOWN
 from standins.azure_native import VERSION
 from standins.azure_native.banner import credentials_in
 from standins.azure_native.difference import differences
 from standins.azure_native.names import NAMES
 from standins.azure_native.paths import PATHS, parents
-from standins.azure_native.plugin import AzurePackage
 from standins.azure_native.schema import schema_of
 from standins.azure_native.store import Store
+from tests.unit.azure_harness import azure, call, check, group, make
 
+__all__ = ["azure", "group"]
 BIN = Path(__file__).parents[2] / "standins/bin"
 GROUP = {"resourceGroupName": "rg", "location": "westeurope"}
 BOX = {
@@ -32,32 +32,6 @@ BOX = {
     "containers": [{"name": "model", "image": "x", "resources": {"requests": {"cpu": 1, "memoryInGB": 1}}}],
 }
 REGISTRY = {**GROUP, "registryName": "slipwayacr", "sku": {"name": "Basic"}}
-
-
-@pytest.fixture
-def azure(tmp_path, monkeypatch):
-    monkeypatch.setenv("SLIPWAY_AZURE_STORE", str(tmp_path / "azure"))
-    monkeypatch.setenv("SLIPWAY_AZURE", "stand-in")
-    return AzurePackage()
-
-
-@pytest.fixture
-def group(azure):
-    make(azure, "resources:ResourceGroup", {"resourceGroupName": "rg", "location": "westeurope"})
-
-
-def call(kind="x", name="one", seed=b"\1\2\3\4"):
-    urn = f"urn:pulumi:test::test::azure-native:{kind}::{name}"
-    return Call(urn, threading.Event(), lambda *_: None, naming=Naming(seed))
-
-
-def check(azure, token, inputs, **options):
-    found, failures = azure.resources[f"azure-native:{token}"].check(call(token, **options), None, inputs)
-    return found, {one.property: one.reason for one in failures}
-
-
-def make(azure, token, inputs):
-    return azure.resources[f"azure-native:{token}"].create(call(token), inputs)
 
 
 @pytest.mark.parametrize("token", sorted(PATHS))

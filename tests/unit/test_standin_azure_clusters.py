@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from provider.resource import ProviderError
-from tests.unit.test_standin_azure import azure, call, check, group, make
+from tests.unit.azure_harness import azure, call, check, group, make
 
 __all__ = ["azure", "group"]
 SYSTEM = {"name": "system", "mode": "System", "vmSize": "Standard_D4ds_v5", "count": 3}
