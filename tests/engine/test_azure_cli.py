@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from standins.azure_native.store import Store
+from tests.engine.aci_harness import REGISTRY, SERVICE, Models
+from tests.engine.aci_harness import models as models  # noqa: PLC0414 - a fixture
+from tests.engine.aci_harness import store as store  # noqa: PLC0414 - as above
 from tests.engine.conftest import ROOT, _base
-from tests.engine.test_azure_aci import REGISTRY, SERVICE, Models
-from tests.engine.test_azure_aci import models as models  # noqa: PLC0414 - a fixture
-from tests.engine.test_azure_aci import store as store  # noqa: PLC0414 - as above
 
 pytestmark = pytest.mark.engine
 

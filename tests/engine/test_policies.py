@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
+from tests.engine.aci_harness import models as models  # noqa: PLC0414 - a fixture
+from tests.engine.aci_harness import store as store  # noqa: PLC0414 - as above
+from tests.engine.aci_harness import versions as versions  # noqa: PLC0414 - as above
 from tests.engine.conftest import ROOT, Stack
-from tests.engine.test_azure_aci import models as models  # noqa: PLC0414 - a fixture
-from tests.engine.test_azure_aci import store as store  # noqa: PLC0414 - as above
-from tests.engine.test_azure_aci import versions as versions  # noqa: PLC0414 - as above
 
 pytestmark = pytest.mark.engine
 
