@@ -28,7 +28,10 @@ _FAILURE = re.compile(r"#(\d+) ERROR: ")
 
 @dataclass(frozen=True)
 class FailedBuild:
-    """One image that was not built: the resource's name, and what the failed step printed, without its times."""
+    """One image that was not built: the resource's name, and what the failed step printed, without its times.
+
+    Where no step printed anything, as when the builder cannot be reached, it is the error itself.
+    """
 
     name: str
     lines: tuple[str, ...]
@@ -43,17 +46,22 @@ def failed_builds(event_log: Path) -> list[FailedBuild]:
     output: dict[str, dict[str, list[str]]] = {}
     # Resource to the step that failed; "" where the build's last lines, which say so, came too late for the log.
     failed: dict[str, str] = {}
+    errors: dict[str, list[str]] = {}
     for urn, text, severity in _diagnostics(event_log):
         if _BUILD not in urn:
             continue
         if severity == "error":
             failed.setdefault(urn, "")
+            errors.setdefault(urn, []).extend(line for line in text.splitlines() if line.strip())
         for line in text.splitlines():
             if match := _OUTPUT.fullmatch(line):
                 output.setdefault(urn, {}).setdefault(match[1], []).append(match[2])
             elif match := _FAILURE.match(line):
                 failed[urn] = failed.get(urn) or match[1]
-    return [FailedBuild(urn.rpartition("::")[2], _lines(output.get(urn, {}), step)) for urn, step in failed.items()]
+    return [
+        FailedBuild(urn.rpartition("::")[2], _lines(output.get(urn, {}), step) or tuple(errors.get(urn, ())))
+        for urn, step in failed.items()
+    ]
 
 
 def failures(event_log: Path) -> list[str]:

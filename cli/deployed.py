@@ -176,6 +176,23 @@ def overview(pulumi: Pulumi, keys: Keys | None = None) -> Overview:
     return Overview(tuple(placements), "\n".join(notes) or None)
 
 
+def noting_containers(pulumi: Pulumi, placements: list[Placement]) -> list[Placement]:
+    """Return placements, with their state where they are on this machine and not there: another stack may answer.
+
+    Args:
+        pulumi: The stack.
+        placements: Any, as they are recorded.
+    """
+    if not any(one.container for one in placements):
+        return placements
+    try:
+        found = {one.name: one for one in Engine(pulumi.env).containers(pulumi.project.name, pulumi.stack)}
+    except CliError:
+        # Who reaches a model need not reach its engine.
+        return placements
+    return [_beside(one, found.get(one.container)) if one.container else one for one in placements]
+
+
 def _joined(placements: Iterable[Placement], running: Iterable[Running]) -> list[Placement]:
     """Add what Docker knows: what a deployment that failed half-way started is in no output."""
     containers = {container.name: container for container in running}

@@ -60,7 +60,7 @@ def deploy(pulumi: Pulumi, manifest: Manifest, options: Sequence[str] = ()) -> b
     with only_run(pulumi.project, pulumi.stack):
         code, failed = converge(pulumi, options, foreign)
     keys = Keys(pulumi)
-    answered = _show_result(pulumi, manifest, keys)
+    answered = _show_result(pulumi, manifest, keys, failed=code != 0)
     if code < 0:
         raise CliError(
             "The deployment was cut off: the engine was killed.", hint="Run it again: it goes on from there."
@@ -139,7 +139,7 @@ def _roll_back(pulumi: Pulumi) -> None:
         say(f"Whether something is to be rolled back could not be found out: {error}")
 
 
-def _show_result(pulumi: Pulumi, manifest: Manifest, keys: Keys) -> bool:
+def _show_result(pulumi: Pulumi, manifest: Manifest, keys: Keys, *, failed: bool) -> bool:
     """Print the table and the answers; tell whether every model answered."""
     from cli.deployed import overview  # noqa: PLC0415 - see _NEEDED_LATER
     from cli.port_forward import reached  # noqa: PLC0415 - see _NEEDED_LATER
@@ -153,7 +153,7 @@ def _show_result(pulumi: Pulumi, manifest: Manifest, keys: Keys) -> bool:
         out.print(f"The stack {pulumi.stack} runs no model.")
         return True
     out.print()
-    print_placements(seen.placements)
+    print_placements(seen.placements, None if failed else pulumi.stack)
     out.print()
     with reached(pulumi, seen.placements) as placements:
         return score_samples(placements, manifest, pulumi.project.root, keys)

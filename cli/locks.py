@@ -73,9 +73,12 @@ def only_run(project: Project, stack: str) -> Iterator[None]:
             pid = file.read().strip()
             message = f'Another run works on the stack "{stack}": process {pid}.'
             raise CliError(message, hint=f"Wait until it has ended, or end it: kill {pid}") from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        try:
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+        except OSError as error:
+            raise CliError(f"{file.name} cannot be written: {error.strerror}.", hint="Make room there.") from None
         yield
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _COMPLETE = "_SLIPWAY_COMPLETE"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
 # The help's order; a command that is not named here comes after these.
 _ORDER = (
     "up",
@@ -93,6 +94,9 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(error, OSError) and error.errno in _FULL:
             what = f"{error.filename} cannot be written" if error.filename else "The output cannot be written"
             _tell(f"{what}: {error.strerror}.", "Make room, and run it again.")
+        elif isinstance(error, OSError) and error.errno in _NOT_ALLOWED and error.filename:
+            hint = "See how it is mounted and whose it is: this user has to write there."
+            _tell(f"{error.filename} cannot be used: {error.strerror}.", hint)
         else:
             _tell(f"Slipway itself failed: {type(error).__name__}: {error}", "SLIPWAY_DEBUG=1 shows where.")
         return Exit.FAILED

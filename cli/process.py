@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import IO, TYPE_CHECKING
 
+from cli.errors import CliError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
@@ -55,30 +57,41 @@ def run_in_foreground(
         process_group=None if at_terminal else 0,
         stdout=subprocess.PIPE if filtered else None,
     )
+    unwritten = None
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             previous[number] = signal.signal(number, passed_on)
         if program.stdout and keeps:
-            _print_lines(program.stdout, keeps)
+            unwritten = _print_lines(program.stdout, keeps)
         code = program.wait()
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
     if interrupted:
         raise KeyboardInterrupt
+    if unwritten is not None:
+        raise CliError(
+            f"The output cannot be written: {unwritten.strerror}. {command[0]} went on to its end, with code {code}.",
+            hint="Make room, and run it again.",
+        )
     return code
 
 
-def _print_lines(stream: IO[bytes], keeps: Callable[[str], bool]) -> None:
+def _print_lines(stream: IO[bytes], keeps: Callable[[str], bool]) -> OSError | None:
+    """Print a program's lines to its end, whatever becomes of the output; return why that could not be written."""
+    unwritten = None
     for raw in stream:
         line = raw.decode(errors="replace")
         if keeps(line):
             try:
                 sys.stdout.write(line)
                 sys.stdout.flush()
-            except BrokenPipeError:
-                # Who read this has gone, as `head` does; the program is still to be let finish.
+            except OSError as error:
+                # Who read this has gone, as `head` does, or a disk is full; the program is still to be let finish.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                if not isinstance(error, BrokenPipeError):
+                    unwritten = error
+    return unwritten
 
 
 def _owns_terminal() -> bool:

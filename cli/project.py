@@ -76,8 +76,8 @@ class Project:
         path = self.root / f"Pulumi.{name}.yaml"
         if path.is_file():
             return path
-        if path.exists():
-            raise CliError(f"{path} is no regular file.", code=Exit.USAGE)
+        if wrong := _irregular(path):
+            raise CliError(wrong, code=Exit.USAGE)
         stacks = self.stacks()
         near = get_close_matches(name, stacks, n=1)
         guess = f'Did you mean "{near[0]}"? ' if near else ""
@@ -158,14 +158,25 @@ def find_project(start: Path | None = None) -> Project:
     except FileNotFoundError:
         raise CliError("The current folder is gone.", hint="Go to another one.", code=Exit.USAGE) from None
     for folder in (start, *start.parents):
-        file = folder / "Pulumi.yaml"
-        if file.is_file() and (folder / MANIFEST).is_file():
+        file, manifest = folder / "Pulumi.yaml", folder / MANIFEST
+        if not file.is_file():
+            continue
+        if manifest.is_file():
             return Project(root=folder, name=_name(file))
+        if wrong := _irregular(manifest):
+            raise CliError(wrong, code=Exit.USAGE)
     raise CliError(
         f"{start} belongs to no Slipway project.",
         hint=f"Go to a folder with Pulumi.yaml and {MANIFEST}, or one below it.",
         code=Exit.USAGE,
     )
+
+
+def _irregular(path: Path) -> str | None:
+    """Say what is in the place of a regular file; None where nothing is."""
+    if path.is_symlink() and not path.exists():
+        return f"{path} is a link that leads nowhere: to {path.readlink()}."
+    return f"{path} is no regular file." if path.exists() else None
 
 
 def _name(file: Path) -> str:

@@ -10,7 +10,7 @@ from rich.text import Text
 from cli.errors import CliError
 from cli.host_names import missing_name, wrong_name
 from cli.service import score
-from cli.states import ASLEEP
+from cli.states import ASLEEP, GONE
 from cli.table import console
 
 if TYPE_CHECKING:
@@ -55,11 +55,10 @@ def score_samples(
     asleep = [one for one in placements if one.state == ASLEEP]
     # The first deployment of a model with a name of one's own: nothing is wrong with the model.
     nameless = [one for one in placements if missing_name(one)]
-    asked = [
-        (one, file)
-        for one in placements
-        if one.endpoint and one not in asleep and one not in nameless and (file := files.get(one.model))
-    ]
+    # What answers there would be another's: of another stack that has the same port.
+    gone = [one for one in placements if one.state in GONE]
+    others = [one for one in placements if one not in (*asleep, *nameless, *gone)]
+    asked = [(one, file) for one in others if one.endpoint and (file := files.get(one.model))]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         answers = list(pool.map(lambda pair: _answer(pair[0], pair[1], keys, seconds), asked))
     width = max((len(one.model) for one, _ in asked), default=0)
@@ -69,11 +68,13 @@ def score_samples(
         line.append("-> " if succeeded else "failed: ", style="green" if succeeded else "red")
         line.append(text)
         out.print(line, soft_wrap=True)
+    for one in gone:
+        out.print(f"{one.model} was not asked: {one.container or 'what serves it'} is {one.state}.", soft_wrap=True)
     for one in nameless:
         out.print(f"{one.model} was not asked: {missing_name(one)}", soft_wrap=True)
     for one in asleep:
         out.print(f"{one.model} is asleep, and a request would not wake it up: it was not asked.", soft_wrap=True)
-    return all(succeeded for succeeded, _ in answers)
+    return not gone and all(succeeded for succeeded, _ in answers)
 
 
 def _answer(placement: Placement, file: Path, keys: Keys, seconds: float) -> tuple[bool, str]:

@@ -18,6 +18,7 @@ UNREACHABLE, UNAUTHORIZED = "unreachable", "unauthorized"
 PAUSED, RESTARTING, REMOVING = "paused", "restarting", "removing"
 # Deployed, and somebody took it away: the whole, or what runs in it.
 MISSING, STOPPED = "missing", "stopped"
+GONE = (MISSING, STOPPED)
 # On Kubernetes. Asleep has no pods until a trigger asks for one; updating and stuck have pods that serve.
 ASLEEP, UPDATING, STUCK = "asleep", "updating", "stuck"
 # On Kubernetes, where the version before serves because the new one did not work.

@@ -11,7 +11,7 @@ from rich.highlighter import JSONHighlighter
 from rich.table import Table
 from rich.text import Text
 
-from cli.states import MISSING, NOT_DEPLOYED, NOT_LIVE, STOPPED, counted, tone_of
+from cli.states import GONE, NOT_DEPLOYED, NOT_LIVE, counted, tone_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from cli.states import Tone
 
 _COLOURS: dict[Tone, str] = {"good": "green", "waiting": "yellow", "bad": "red", "absent": "dim"}
-# In these, somebody took away what was deployed.
-_GONE = (MISSING, STOPPED)
 # Not cut to the 80 columns that a pipe or a log file would get.
 _UNLIMITED = 10_000
 
@@ -70,8 +68,13 @@ def plain_table(*columns: str, header: bool = True) -> Table:
     return table
 
 
-def print_placements(placements: Iterable[Placement]) -> None:
-    """Print the table of models, and below it what keeps any of them from serving."""
+def print_placements(placements: Iterable[Placement], stack: str | None) -> None:
+    """Print the table of models, and below it what keeps any of them from serving.
+
+    Args:
+        placements: What the stack has.
+        stack: The stack, for the command that restores what is gone; None where that has just been tried.
+    """
     table = plain_table("MODEL", "VERSION", "TARGET", "STATE", "ENDPOINT")
     rows = list(placements)
     for row in rows:
@@ -79,9 +82,10 @@ def print_placements(placements: Iterable[Placement]) -> None:
         table.add_row(row.model, row.version, row.target, state, endpoint)
     out = console()
     out.print(table)
-    if gone := [row for row in rows if row.state in _GONE]:
+    if stack and (gone := [row for row in rows if row.state in GONE]):
         names = ", ".join(row.model for row in gone)
-        out.print(f"\nNot running although deployed: {names}. Restore with: slipway up -- --refresh", soft_wrap=True)
+        restore = f"slipway up --stack {stack} -- --refresh"
+        out.print(f"\nNot running although deployed: {names}. Restore with: {restore}", soft_wrap=True)
     for row in rows:
         if told := _canary(row):
             out.print(f"\n{told}", soft_wrap=True)

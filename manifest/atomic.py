@@ -26,7 +26,10 @@ def write_atomically(path: Path, text: str) -> None:
     try:
         temporary.write_text(text, encoding="utf-8", newline="\n")
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:
+            # A full disk shows in a write, which knows of no path.
+            error.filename = str(path)
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise

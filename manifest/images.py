@@ -4,7 +4,9 @@ from typing import Annotated, Literal
 
 from manifest.fields import matching
 
-HOST = r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?::[0-9]{1,5})?"
+# 1 to 65535.
+_PORT = "(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+HOST = rf"[a-z0-9]+(?:[.-][a-z0-9]+)*(?::{_PORT})?"
 Platform = Literal["linux/amd64", "linux/arm64", "linux/arm/v7"]
 _REPOSITORY = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
 Registry = Annotated[

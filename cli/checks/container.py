@@ -47,7 +47,7 @@ def _wrong(context: Context, placement: Placement, container: dict[str, Any] | N
     restore = f"Restore it: slipway up --stack {context.stack} -- --refresh"
     name = placement.container
     if container is None:
-        return f"The container {name} is gone: somebody removed it.", restore
+        return f"The container {name} is not there: it was never made, or somebody removed it.", restore
     state = container.get("State") or {}
     if state.get("OOMKilled"):
         return (

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.choose import of_model, reachable, sentence
-from cli.deployed import Placement, recorded
+from cli.deployed import Placement, noting_containers, recorded
 from cli.errors import CliError, Exit
 from cli.keys import Keys
 from cli.options import DEFAULT_STACK, JsonOption, OptionalModel, StackOption
@@ -19,7 +19,7 @@ from cli.pulumi import Pulumi
 from cli.samples import sample_file, score_samples
 from cli.service import Answer, score
 from cli.sleep import noting_sleep
-from cli.states import ASLEEP
+from cli.states import ASLEEP, GONE
 from cli.table import print_json, print_text
 from cli.wanted import checked_manifest
 from manifest import Manifest
@@ -54,7 +54,8 @@ def command(
     if device:
         raise CliError(f"{name or 'No model'} runs on no device in the stack {stack}.", code=Exit.USAGE)
     keys = Keys(pulumi)
-    with reached(pulumi, noting_sleep(pulumi, reachable(deployed, stack))) as placements:
+    known = noting_containers(pulumi, noting_sleep(pulumi, reachable(deployed, stack)))
+    with reached(pulumi, known) as placements:
         if not name:
             _score_all(project, stack, placements, keys, data, target, timeout, json=json)
             return
@@ -63,6 +64,11 @@ def command(
             raise CliError(
                 f"{name} is asleep: it has no pods until one of its triggers asks for one, and a request does not.",
                 hint="Its `replicas.triggers` in models.yaml say what wakes it up.",
+            )
+        if placement.state in GONE:
+            raise CliError(
+                f"{name} was not asked: {placement.container} is {placement.state}.",
+                hint=f"Restore it: slipway up --stack {stack} -- --refresh",
             )
         body = _body(data) if data is not None else _sample(project, placement.model)
         answer = score(placement.endpoint or "", body, timeout, keys.of(placement))
@@ -133,6 +139,8 @@ def _print_all(
     def ask(placement: Placement, file: Path) -> dict[str, Any]:
         if placement.state == ASLEEP:
             return {**_place(placement), **_NO_ANSWER, "error": None}
+        if placement.state in GONE:
+            return {**_place(placement), **_NO_ANSWER, "error": f"{placement.container} is {placement.state}."}
         try:
             answer = score(placement.endpoint or "", _body(str(file)), timeout, keys.of(placement))
         except CliError as error:

@@ -34,4 +34,4 @@ def command(stack: StackOption = DEFAULT_STACK, json: JsonOption = False) -> Non
     if not seen.placements:
         console().print(f"The stack {stack} has nothing deployed. `slipway up` deploys models.yaml.")
     elif placements:
-        print_placements(placements)
+        print_placements(placements, stack)

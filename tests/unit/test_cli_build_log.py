@@ -60,3 +60,10 @@ def test_what_failed_is_named_once_and_the_stack_is_not(tmp_path):
     )
     assert failures(log) == ["iris (image)", "digits (container)"]
     assert failures(tmp_path / "none") == []
+
+
+def test_a_build_of_which_no_step_ran_shows_the_error_itself(tmp_path):
+    error = {"diagnosticEvent": {"urn": URN, "message": "error: mkdir /x: no space left\n", "severity": "error"}}
+    log = tmp_path / "events"
+    log.write_text(json.dumps(error) + "\n")
+    assert failed_builds(log) == [FailedBuild("iris", ("error: mkdir /x: no space left",))]

@@ -144,6 +144,16 @@ def test_scoring_needs_no_valid_manifest_when_the_request_is_given(iris, project
     assert run(["score", "iris", "--data", str(project.root / "Pulumi.yaml")]) == Exit.OK
 
 
+@pytest.mark.parametrize("arguments", [["score", "iris"], ["score"], ["score", "--json"]])
+def test_a_model_whose_container_is_not_there_is_not_asked(iris, monkeypatch, capsys, arguments):
+    """Another stack's container may answer on its port."""
+    monkeypatch.setattr("cli.deployed.Engine", lambda _env: SimpleNamespace(containers=lambda _project, _stack: []))
+    assert run(arguments) == Exit.FAILED
+    seen = capsys.readouterr()
+    assert "shop-dev-iris is missing" in seen.out + seen.err
+    assert "setosa" not in seen.out
+
+
 @pytest.mark.parametrize("arguments", [["score", "iris"], ["status"]])
 def test_a_stack_without_deployments_says_how_to_deploy(arguments, project, capsys):
     project.answers(err="error: no stack named 'dev' found", code=6)

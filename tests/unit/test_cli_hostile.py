@@ -1,5 +1,6 @@
 """What nobody means to give the command, and what it makes of it: one message, and nothing harmed."""
 
+import errno
 import io
 import json
 import os
@@ -49,6 +50,37 @@ def test_a_stacks_file_that_is_no_file_is_told(project, capsys):
     (project.root / "Pulumi.odd.yaml").mkdir()
     assert run(["status", "--stack", "odd"]) == Exit.USAGE
     assert "Pulumi.odd.yaml is no regular file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["Pulumi.dev.yaml", "models.yaml"])
+def test_a_file_that_is_a_link_to_nothing_is_told_as_that(project, capsys, name):
+    file = project.root / name
+    file.unlink()
+    file.symlink_to("/nope")
+    assert run(["status"]) == Exit.USAGE
+    assert f"{file} is a link that leads nowhere: to /nope." in capsys.readouterr().err
+
+
+def test_a_manifest_that_is_no_file_is_told(project, capsys):
+    (project.root / "models.yaml").unlink()
+    (project.root / "models.yaml").mkdir()
+    assert run(["status"]) == Exit.USAGE
+    assert "models.yaml is no regular file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(errno.ENOSPC, "dev cannot be written: No space left on device"), (errno.EROFS, "dev cannot be used: Read-only")],
+)
+def test_what_a_disk_refuses_is_told_with_its_file(project, capsys, monkeypatch, number, told):
+    def refuse(*_arguments, **_options):
+        raise OSError(number, os.strerror(number), str(project.root / ".slipway/locks/dev"))
+
+    monkeypatch.setattr("cli.deployment.only_run", refuse)
+    assert run(["up"]) == Exit.FAILED
+    seen = capsys.readouterr().err
+    assert told in seen
+    assert "itself failed" not in seen
 
 
 @pytest.mark.parametrize(

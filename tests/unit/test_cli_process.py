@@ -74,3 +74,33 @@ def test_at_a_terminal_ctrl_c_reaches_the_program_once():
     os.waitpid(pid, 0)
     os.close(terminal)
     assert seen.replace(b"^C", b"").split() == [b"up", b"saw", b"INT", b"interrupted"]
+
+
+def test_an_output_that_is_full_is_told_when_the_program_has_come_to_its_end(tmp_path):
+    """Whoever gives up before leaves the engine running, and its lock with it."""
+    done = tmp_path / "done"
+    code = "import sys, time; print('a line', flush=True); time.sleep(0.5); open(sys.argv[1], 'w').close()"
+    parent = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from cli.errors import CliError\n"
+        "from cli.process import run_in_foreground\n"
+        "try:\n"
+        "    child = [sys.executable, '-c', *sys.argv[1:]]\n"
+        "    run_in_foreground(child, cwd=Path(), env=os.environ, keeps=lambda line: True)\n"
+        "except CliError as error:\n"
+        "    print(error, Path(sys.argv[2]).exists(), file=sys.stderr)\n"
+    )
+    command = [sys.executable, "-c", parent, code, str(done)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            command,
+            env=env,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+    assert "The output cannot be written: No space left on device." in ended.stderr
+    assert ended.stderr.rstrip().endswith("with code 0. True")

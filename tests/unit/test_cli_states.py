@@ -77,7 +77,7 @@ def test_the_table_and_the_graph_show_a_state_alike(state, monkeypatch, capsys):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     row = Placement("iris", "1", "aks", state=state)
-    print_placements([row])
+    print_placements([row], "dev")
     [target] = [node for node in graph_of("dev", [row]).nodes if node.kind == "target"]
     assert f"{COLOURS[target.tone]}{state}" in capsys.readouterr().out
 

@@ -11,7 +11,7 @@ ROW = Placement("iris", "1", "local-docker", endpoint="http://127.0.0.1:8890", s
 
 def test_each_row_is_one_line_however_long_without_colours(capsys):
     long = Placement("m" * 63, "v" * 60, "local-docker", endpoint="http://127.0.0.1:8891", state="busy", reload=True)
-    print_placements([ROW, long])
+    print_placements([ROW, long], "dev")
     header, *rows = capsys.readouterr().out.splitlines()
     assert header.split() == ["MODEL", "VERSION", "TARGET", "STATE", "ENDPOINT"]
     assert rows[0].split() == ["iris", "1", "local-docker", "ready", "http://127.0.0.1:8890"]
@@ -23,7 +23,7 @@ def test_each_row_is_one_line_however_long_without_colours(capsys):
 def test_why_a_model_does_not_serve_stands_below_the_table(capsys):
     failed = Placement("iris", "1", "local-docker", state="failed", error="Traceback\n  [bold]boom[/bold]\n")
     edited = Placement("digits", "1", "local-docker", state="ready", reload_error="SyntaxError: line 3")
-    print_placements([failed, edited])
+    print_placements([failed, edited], "dev")
     text = capsys.readouterr().out
     assert "iris failed:\nTraceback\n  [bold]boom[/bold]\n" in text
     assert "digits: the latest edit was not taken over" in text
@@ -31,7 +31,9 @@ def test_why_a_model_does_not_serve_stands_below_the_table(capsys):
 
 
 def test_a_failed_edit_stands_beside_the_state(capsys):
-    print_placements([Placement("digits", "1", "local-docker", state="ready", reload=True, reload_error="line 3")])
+    print_placements(
+        [Placement("digits", "1", "local-docker", state="ready", reload=True, reload_error="line 3")], "dev"
+    )
     row = capsys.readouterr().out.splitlines()[1]
     assert "ready, edit failed" in row
     assert "edits of its script are live" not in row
@@ -39,7 +41,7 @@ def test_a_failed_edit_stands_beside_the_state(capsys):
 
 def test_what_is_wanted_and_not_there_says_why(capsys):
     rows = [Placement("iris", "1", "aks", state=NOT_LIVE), Placement("iris", "1", "local-docker", state=NOT_DEPLOYED)]
-    print_placements(rows)
+    print_placements(rows, "dev")
     _, aks, local = capsys.readouterr().out.splitlines()
     assert "not live here" in aks
     assert "slipway:targets" in aks
@@ -49,20 +51,20 @@ def test_what_is_wanted_and_not_there_says_why(capsys):
 
 def test_what_somebody_took_away_is_named_with_the_way_back(capsys):
     gone = Placement("iris", "1", "local-docker", state="missing")
-    print_placements([gone])
-    assert "iris. Restore with: slipway up -- --refresh" in capsys.readouterr().out
-    print_placements([ROW])
+    print_placements([gone], "dev")
+    assert "iris. Restore with: slipway up --stack dev -- --refresh" in capsys.readouterr().out
+    print_placements([ROW], "dev")
     assert "--refresh" not in capsys.readouterr().out
 
 
 def test_how_far_a_canary_has_come_stands_below_the_table(capsys):
     canary = {"version": "2", "percent": 10, "by": "replicas", "phase": "running"}
-    print_placements([Placement("iris", "2", "aks", state="ready", canary=canary)])
+    print_placements([Placement("iris", "2", "aks", state="ready", canary=canary)], "dev")
     assert "iris: version 2 is a canary with 10 % of the requests." in capsys.readouterr().out
-    print_placements([Placement("iris", "2", "aks", state="ready", canary={**canary, "phase": "finished"})])
+    print_placements([Placement("iris", "2", "aks", state="ready", canary={**canary, "phase": "finished"})], "dev")
     assert "remove `canary` from its entry" in capsys.readouterr().out
     aborted = {**canary, "percent": 0, "phase": "aborted"}
-    print_placements([Placement("iris", "2", "aks", state="rolled back", error="it failed", canary=aborted)])
+    print_placements([Placement("iris", "2", "aks", state="rolled back", error="it failed", canary=aborted)], "dev")
     assert "is a canary with" not in capsys.readouterr().out
 
 

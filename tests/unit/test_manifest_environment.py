@@ -104,6 +104,8 @@ def test_targets_are_a_list_of_known_names(targets, message):
     ("key", "value"),
     [
         ("registry", "Localhost:5050"),
+        ("registry", "localhost:0"),
+        ("registry", "localhost:65536"),
         ("registry", ""),
         ("builder", "my builder"),
         ("baseImage", "python:3.11 slim"),
