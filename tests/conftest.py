@@ -20,6 +20,11 @@ settings.register_profile("explore", max_examples=2000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
+def pytest_xdist_auto_num_workers():
+    """Take two processes more than there are cores: half of the time, tests wait for containers, engines, brokers."""
+    return (os.cpu_count() or 1) + 2
+
+
 def pytest_collection_modifyitems(items):
     # Each process takes whole files: the long ones first, so that none is alone at the end.
     levels = Path(__file__).parent
