@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -26,6 +27,9 @@ import pyarrow.parquet as pq
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
 SIZE = 65536
@@ -154,17 +158,22 @@ def peak_mebibytes(folder: Path, source: Path, name: str) -> float:
     return int(run.stdout) / 1024
 
 
+def trained() -> Iterator[tuple[str, Any]]:
+    """Yield the models that rows are scored with, by name."""
+    data = load_breast_cancer()
+    yield "logistic", LogisticRegression(max_iter=10_000).fit(data.data, data.target)
+    yield "forest", RandomForestClassifier(20, random_state=0).fit(data.data, data.target)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=4_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    data = load_breast_cancer()
-    models = {"logistic": LogisticRegression(max_iter=10_000), "forest": RandomForestClassifier(20, random_state=0)}
-    for name, model in models.items():
+    for name, model in trained():
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
-            joblib.dump(model.fit(data.data, data.target), folder / "model.joblib")
+            joblib.dump(model, folder / "model.joblib")
             source = folder / "in" / "rows.parquet"
             write_rows(source, given.rows)
             rates: dict[str, list[float]] = {"bare loop": [], "batch, 1 process": [], "batch, 2 processes": []}

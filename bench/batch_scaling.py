@@ -26,10 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import joblib
-from batch_rows import SCRIPT, SIZE, batch_command, environment, write_rows
-from sklearn.datasets import load_breast_cancer
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
+from batch_rows import SCRIPT, SIZE, batch_command, environment, trained, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -119,12 +116,10 @@ def main() -> None:
     both = sorted(os.sched_getaffinity(0))[:2]
     if len(both) < len("12"):
         parser.error("this machine has one core, on which two processes bring nothing")
-    data = load_breast_cancer()
-    models = {"logistic": LogisticRegression(max_iter=10_000), "forest": RandomForestClassifier(20, random_state=0)}
-    for name, model in models.items():
+    for name, model in trained():
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
-            joblib.dump(model.fit(data.data, data.target), folder / "model.joblib")
+            joblib.dump(model, folder / "model.joblib")
             source, few = folder / "in" / "rows.parquet", folder / "few" / "rows.parquet"
             write_rows(source, given.rows)
             for number in range(1, given.times):

@@ -12,7 +12,7 @@ from azure_management.place import place_of
 from cli.deployed import Placement, recorded
 from cli.errors import CliError
 from cli.log_window import dated, followed
-from cli.states import MISSING, STOPPED, UNREACHABLE
+from cli.states import MISSING, STOPPED, UNREACHABLE, restoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -93,7 +93,7 @@ class Groups:
         Args:
             pulumi: The stack that made them.
         """
-        self._env, self._root = pulumi.env, pulumi.project.root
+        self._stack, self._env, self._root = pulumi.stack, pulumi.env, pulumi.project.root
         self._apis: dict[Place, Management] = {}
         self._opening = threading.Lock()
 
@@ -143,7 +143,7 @@ class Groups:
                 return []
             raise CliError(
                 f"The container group {group.name} of {group.model} is not there ({error}).",
-                hint="Somebody removed it: `slipway up -- --refresh` makes it again. If it is there, the login is to "
+                hint=f"Somebody removed it: `{restoring(self._stack)}` makes it again. If it is there, the login is to "
                 "another subscription or tenant: `az account show`.",
             ) from None
         except ManagementError as error:

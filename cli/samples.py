@@ -36,6 +36,13 @@ def sample_file(model: Model, root: Path) -> Path | None:
     return root / model.folder / model.scoring.sample if model.scoring.sample else None
 
 
+def gone(placement: Placement) -> str | None:
+    """Return why a model is not asked of which nothing is there: what answers in its place would be another's."""
+    if placement.state not in GONE:
+        return None
+    return f"{placement.container or 'what serves it'} is {placement.state}"
+
+
 def score_samples(
     placements: Sequence[Placement], manifest: Manifest, root: Path, keys: Keys, seconds: float = _SECONDS
 ) -> bool:
@@ -54,11 +61,12 @@ def score_samples(
     files = {model.name: sample_file(model, root) for model in manifest.models}
     asleep = [one for one in placements if one.state == ASLEEP]
     # The first deployment of a model with a name of one's own: nothing is wrong with the model.
-    nameless = [one for one in placements if missing_name(one)]
-    # What answers there would be another's: of another stack that has the same port.
-    gone = [one for one in placements if one.state in GONE]
-    others = [one for one in placements if one not in (*asleep, *nameless, *gone)]
-    asked = [(one, file) for one in others if one.endpoint and (file := files.get(one.model))]
+    unnamed = [(one, why) for one in placements if (why := missing_name(one))]
+    missing = [(one, why) for one in placements if (why := gone(one))]
+    left_out = [*asleep, *(one for one, _ in (*unnamed, *missing))]
+    asked = [
+        (one, file) for one in placements if one.endpoint and one not in left_out and (file := files.get(one.model))
+    ]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         answers = list(pool.map(lambda pair: _answer(pair[0], pair[1], keys, seconds), asked))
     width = max((len(one.model) for one, _ in asked), default=0)
@@ -68,13 +76,13 @@ def score_samples(
         line.append("-> " if succeeded else "failed: ", style="green" if succeeded else "red")
         line.append(text)
         out.print(line, soft_wrap=True)
-    for one in gone:
-        out.print(f"{one.model} was not asked: {one.container or 'what serves it'} is {one.state}.", soft_wrap=True)
-    for one in nameless:
-        out.print(f"{one.model} was not asked: {missing_name(one)}", soft_wrap=True)
+    for one, why in missing:
+        out.print(f"{one.model} was not asked: {why}.", soft_wrap=True)
+    for one, why in unnamed:
+        out.print(f"{one.model} was not asked: {why}", soft_wrap=True)
     for one in asleep:
         out.print(f"{one.model} is asleep, and a request would not wake it up: it was not asked.", soft_wrap=True)
-    return not gone and all(succeeded for succeeded, _ in answers)
+    return not missing and all(succeeded for succeeded, _ in answers)
 
 
 def _answer(placement: Placement, file: Path, keys: Keys, seconds: float) -> tuple[bool, str]:

@@ -74,6 +74,11 @@ def is_good(state: str) -> bool:
     return tone_of(state) == "good"
 
 
+def restoring(stack: str) -> str:
+    """Return the command that makes again what is gone; without the stack's name it would be for another one."""
+    return f"slipway up --stack {stack} -- --refresh"
+
+
 def counted(states: Iterable[str]) -> str:
     """Return how many devices are how, for people."""
     counts = Counter(states)

@@ -11,7 +11,7 @@ from rich.highlighter import JSONHighlighter
 from rich.table import Table
 from rich.text import Text
 
-from cli.states import GONE, NOT_DEPLOYED, NOT_LIVE, counted, tone_of
+from cli.states import GONE, NOT_DEPLOYED, NOT_LIVE, counted, restoring, tone_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,8 +84,7 @@ def print_placements(placements: Iterable[Placement], stack: str | None) -> None
     out.print(table)
     if stack and (gone := [row for row in rows if row.state in GONE]):
         names = ", ".join(row.model for row in gone)
-        restore = f"slipway up --stack {stack} -- --refresh"
-        out.print(f"\nNot running although deployed: {names}. Restore with: {restore}", soft_wrap=True)
+        out.print(f"\nNot running although deployed: {names}. Restore with: {restoring(stack)}", soft_wrap=True)
     for row in rows:
         if told := _canary(row):
             out.print(f"\n{told}", soft_wrap=True)

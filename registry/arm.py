@@ -18,22 +18,8 @@ ADDRESS = AZURE
 _API = "2024-10-01"
 
 
-class AbsentError(RegistryError):
-    """There is no such thing in Azure.
-
-    Attributes:
-        code: Azure's own, as `ResourceNotFound`.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        """Say what Azure says.
-
-        Args:
-            code: Azure's own.
-            message: For people.
-        """
-        super().__init__(message)
-        self.code = code
+class AbsentError(client.AbsentError, RegistryError):
+    """There is no such thing in Azure, as a registry's error."""
 
 
 def login() -> Any:

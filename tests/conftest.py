@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 # Containers often have it set. The tests start some thousand Python processes: a third of what each of them costs is
@@ -20,6 +21,7 @@ settings.register_profile("explore", max_examples=2000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
     """Take two processes more than there are cores: half of the time, tests wait for containers, engines, brokers."""
     return (os.cpu_count() or 1) + 2

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.diagnosis import Finding
 from cli.reloading import MOUNT
+from cli.states import restoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,7 @@ def _judged(context: Context, placement: Placement, container: dict[str, Any] | 
 
 def _wrong(context: Context, placement: Placement, container: dict[str, Any] | None) -> tuple[str, str] | None:
     """What is wrong with a container, and its mend."""
-    restore = f"Restore it: slipway up --stack {context.stack} -- --refresh"
+    restore = f"Restore it: {restoring(context.stack)}"
     name = placement.container
     if container is None:
         return f"The container {name} is not there: it was never made, or somebody removed it.", restore

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cli.diagnosis import Finding
 from cli.errors import CliError
 from cli.groups import Groups, groups
-from cli.states import MISSING
+from cli.states import MISSING, restoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ def _judged(context: Context, asked: Groups, group: Group) -> Finding:
     logs = f"`slipway logs {group.model}` tells why; mend that, then `slipway up`."
     if view.state == MISSING:
         gone = f"The container group {group.name} is gone: somebody removed it."
-        return Finding("problem", gone, f"Restore it: slipway up --stack {context.stack} -- --refresh", group.model)
+        return Finding("problem", gone, f"Restore it: {restoring(context.stack)}", group.model)
     if view.trouble or view.is_over:
         wrong = view.trouble or "nothing in it runs any more"
         return Finding("problem", f"{group.name} is {view.state.lower()}: {wrong}.", logs, group.model)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cli.diagnosis import Finding
 from cli.wanted import uses_azure
 from manifest.live import live_models, live_targets, needs_cluster
+from toolchain.plugins import installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,6 +63,5 @@ def azure_is_stood_in_for(env: Mapping[str, str]) -> bool:
     if found is None or _STANDINS not in Path(found).resolve().parts:
         return False
     home = Path(env.get("PULUMI_HOME") or Path.home() / ".pulumi")
-    official = home / "plugins" / f"{_AZURE}-v{version('pulumi-azure-native')}" / f"pulumi-{_AZURE}"
-    # The script in standins/bin hands over to it.
-    return env.get("SLIPWAY_AZURE") == "stand-in" or not official.is_file()
+    # The script in standins/bin hands over to the official one.
+    return env.get("SLIPWAY_AZURE") == "stand-in" or not installed(home, "azure-native", version("pulumi-azure-native"))

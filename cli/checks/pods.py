@@ -8,7 +8,7 @@ from cli.cluster import MODEL, Cluster
 from cli.deployed import AKS
 from cli.diagnosis import Finding
 from cli.pods import is_ready, pods_of, refused, state_of, taken_back, trouble
-from cli.states import is_good
+from cli.states import is_good, restoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ def check(context: Context) -> Iterator[Finding]:
             yield Finding(
                 "problem",
                 f"The Deployment {name} is gone: somebody removed it.",
-                f"Restore it: slipway up --stack {context.stack} -- --refresh",
+                f"Restore it: {restoring(context.stack)}",
                 one.model,
             )
     for deployment in deployments:

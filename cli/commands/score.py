@@ -16,10 +16,10 @@ from cli.options import DEFAULT_STACK, JsonOption, OptionalModel, StackOption
 from cli.port_forward import reached
 from cli.project import Project, find_project
 from cli.pulumi import Pulumi
-from cli.samples import sample_file, score_samples
+from cli.samples import gone, sample_file, score_samples
 from cli.service import Answer, score
 from cli.sleep import noting_sleep
-from cli.states import ASLEEP, GONE
+from cli.states import ASLEEP, restoring
 from cli.table import print_json, print_text
 from cli.wanted import checked_manifest
 from manifest import Manifest
@@ -65,11 +65,8 @@ def command(
                 f"{name} is asleep: it has no pods until one of its triggers asks for one, and a request does not.",
                 hint="Its `replicas.triggers` in models.yaml say what wakes it up.",
             )
-        if placement.state in GONE:
-            raise CliError(
-                f"{name} was not asked: {placement.container} is {placement.state}.",
-                hint=f"Restore it: slipway up --stack {stack} -- --refresh",
-            )
+        if why := gone(placement):
+            raise CliError(f"{name} was not asked: {why}.", hint=f"Restore it: {restoring(stack)}")
         body = _body(data) if data is not None else _sample(project, placement.model)
         answer = score(placement.endpoint or "", body, timeout, keys.of(placement))
     _print_one(placement, answer, json=json)
@@ -139,8 +136,8 @@ def _print_all(
     def ask(placement: Placement, file: Path) -> dict[str, Any]:
         if placement.state == ASLEEP:
             return {**_place(placement), **_NO_ANSWER, "error": None}
-        if placement.state in GONE:
-            return {**_place(placement), **_NO_ANSWER, "error": f"{placement.container} is {placement.state}."}
+        if why := gone(placement):
+            return {**_place(placement), **_NO_ANSWER, "error": f"{why}."}
         try:
             answer = score(placement.endpoint or "", _body(str(file)), timeout, keys.of(placement))
         except CliError as error:

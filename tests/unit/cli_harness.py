@@ -6,6 +6,15 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+# One model on Container Instances.
+ACI_MANIFEST = """models:
+  - name: iris
+    version: 1
+    path: models/iris
+    scoring: {sample: sample.json}
+    targets:
+      - aci: {cpu: 1, memory: 1Gi}
+"""
 # Stands in for Pulumi at the process boundary: writes down how it was called, and answers as it was told to.
 FAKE_PULUMI = """#!/bin/sh
 echo "$PWD|$*" >> "$FAKE_PULUMI_CALLS"

@@ -18,21 +18,13 @@ from standins.azure_native.kinds.kind import made_up
 from standins.azure_native.management import AUDIENCE, DEPLOYER, folder_of
 from standins.azure_native.store import Record, Store, forget, save
 from standins.docker.engine import EngineError
-from tests.unit.cli_harness import FakePulumi, write_iris
+from tests.unit.cli_harness import ACI_MANIFEST, FakePulumi, write_iris
 
 SUBSCRIPTION = "/subscriptions/1f"
 RESOURCE_GROUP = f"{SUBSCRIPTION}/resourceGroups/shop-dev"
 GROUP = f"{RESOURCE_GROUP}/providers/Microsoft.ContainerInstance/containerGroups/shop-dev-iris"
 LOGS = f"{GROUP}/containers/model/logs"
 READER = "/providers/Microsoft.Authorization/roleDefinitions/acdd72a7-3385-48ef-bd42-f606fba81ae7"
-MANIFEST = """models:
-  - name: iris
-    version: 1
-    path: models/iris
-    scoring: {sample: sample.json}
-    targets:
-      - aci: {cpu: 1, memory: 1Gi}
-"""
 RUNNING = {"currentState": {"state": "Running"}, "events": []}
 
 
@@ -115,7 +107,7 @@ def azure(tmp_path, monkeypatch):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch, azure):
-    write_iris(tmp_path, MANIFEST)
+    write_iris(tmp_path, ACI_MANIFEST)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-docker.sock")
     monkeypatch.setattr("azure_management.client._FIRST_PAUSE", 0.001)
@@ -206,7 +198,7 @@ def test_a_group_that_is_not_there_is_told_with_what_makes_it_again(project, azu
         forget(db, gone)
     said = refused(capsys, "logs", "iris")
     assert f"The container group shop-dev-iris of iris is not there ({code}" in said
-    assert "slipway up -- --refresh" in said
+    assert "slipway up --stack dev -- --refresh" in said
 
 
 @pytest.mark.parametrize(("times", "code"), [(3, Exit.OK), (10, Exit.FAILED)])

@@ -14,17 +14,10 @@ from cli.promotion import to_be_asked
 from cli.pulumi import Pulumi
 from cli.samples import score_samples
 from cli.wanted import checked_manifest
-from tests.unit.cli_harness import FakePulumi, service, write_iris
+from tests.unit.cli_harness import ACI_MANIFEST, FakePulumi, service, write_iris
 
 ADDRESS = "shop-iris.trafficmanager.net"
-MANIFEST = """models:
-  - name: iris
-    version: 1
-    path: models/iris
-    scoring: {sample: sample.json}
-    targets:
-      - aci: {cpu: 1, memory: 1Gi, host: iris.example.com}
-"""
+MANIFEST = ACI_MANIFEST.replace("memory: 1Gi", "memory: 1Gi, host: iris.example.com")
 LINE = (
     f"iris.example.com has no CNAME yet: create one that leads to {ADDRESS}, where iris is; "
     "callers find it from then on."

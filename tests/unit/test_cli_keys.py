@@ -15,24 +15,16 @@ from cli.pulumi import Pulumi
 from cli.release_log import record_release
 from cli.service import score
 from cli.wanted import checked_manifest, repository_of
-from tests.unit.cli_harness import FakePulumi, service, write_iris
+from tests.unit.cli_harness import ACI_MANIFEST, FakePulumi, service, write_iris
 
 PRIMARY, SECONDARY = "p" * 64, "s" * 64
-MANIFEST = """models:
-  - name: iris
-    version: 1
-    path: models/iris
-    scoring: {sample: sample.json}
-    targets:
-      - aci: {cpu: 1, memory: 1Gi}
-"""
 CONFIG = "config:\n  slipway:targets: [aci]\n  slipway:azure: {location: westeurope}\n"
 IMAGE = "made.azurecr.io/shop/models/iris@sha256:" + 64 * "a"
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    write_iris(tmp_path, MANIFEST)
+    write_iris(tmp_path, ACI_MANIFEST)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-docker.sock")
     made = FakePulumi(tmp_path)
