@@ -5,7 +5,7 @@ from __future__ import annotations
 import yaml
 
 from cli.errors import CliError
-from cli.project import find_project
+from cli.stack.project import find_project
 
 
 def model_names() -> list[str]:

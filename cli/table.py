@@ -11,13 +11,13 @@ from rich.highlighter import JSONHighlighter
 from rich.table import Table
 from rich.text import Text
 
-from cli.states import GONE, NOT_DEPLOYED, NOT_LIVE, counted, restoring, tone_of
+from cli.placements.states import GONE, NOT_DEPLOYED, NOT_LIVE, counted, restoring, tone_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cli.deployed import Placement
-    from cli.states import Tone
+    from cli.placements.placement import Placement
+    from cli.placements.states import Tone
 
 _COLOURS: dict[Tone, str] = {"good": "green", "waiting": "yellow", "bad": "red", "absent": "dim"}
 # Not cut to the 80 columns that a pipe or a log file would get.

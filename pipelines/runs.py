@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.errors import CliError
-from cli.image_copy import image_size
-from cli.project import find_project
-from cli.pulumi import Pulumi
-from cli.wanted import checked_environment, checked_manifest
+from cli.images.copy import image_size
+from cli.stack.project import find_project
+from cli.stack.pulumi import Pulumi
+from cli.stack.wanted import checked_environment, checked_manifest
 from manifest.atomic import write_atomically
 from pipelines.changes import Preview
 from pipelines.events import failure, read_drift, read_preview

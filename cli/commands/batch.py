@@ -8,14 +8,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from cli.batch import BatchTarget, open_targets, told
-from cli.batch_logs import lines
-from cli.batch_progress import follow, reasons, report, summary
+from cli.batch.logs import lines
+from cli.batch.progress import follow, reasons, report, summary
+from cli.batch.target import BatchTarget, open_targets, told
 from cli.errors import CliError, Exit
-from cli.log_events import event_of, readable
+from cli.logs.events import event_of, readable
 from cli.options import DEFAULT_STACK, JsonOption, ModelArgument, OptionalModel, StackOption
-from cli.project import find_project
-from cli.pulumi import Pulumi
+from cli.stack.project import find_project
+from cli.stack.pulumi import Pulumi
 from cli.table import console, plain_table, print_json, say
 from cli.units import size
 from jobs.engine import JobState, State

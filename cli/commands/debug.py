@@ -6,16 +6,16 @@ from typing import Annotated
 
 import typer
 
-from cli.choose import of_model, sentence
-from cli.containers import Engine
-from cli.debugging import LISTENING, REMOTE_ROOT, Wish, start
-from cli.deployed import recorded
+from cli.editing.debugging import LISTENING, REMOTE_ROOT, Wish, start
 from cli.errors import CliError, Exit
 from cli.options import DEFAULT_STACK, ModelArgument, StackOption
-from cli.project import Project, find_project
-from cli.pulumi import Pulumi
+from cli.placements.choose import of_model, sentence
+from cli.placements.containers import Engine
+from cli.placements.placement import recorded
+from cli.stack.project import Project, find_project
+from cli.stack.pulumi import Pulumi
+from cli.stack.wanted import checked_manifest
 from cli.table import console
-from cli.wanted import checked_manifest
 from manifest import Model
 from manifest.problems import unknown
 

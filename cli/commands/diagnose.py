@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from cli.diagnosis import Context, Finding, diagnose
+from cli.diagnosis.context import Context
+from cli.diagnosis.finding import Finding
+from cli.diagnosis.run import diagnose
 from cli.errors import Exit
 from cli.options import DEFAULT_STACK, JsonOption, StackOption
-from cli.project import find_project
+from cli.stack.project import find_project
 from cli.table import console, print_json
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "bold red", "skipped": "dim"}

@@ -1,17 +1,17 @@
 """`slipway down`: remove everything that `up` made."""
 
-from cli.containers import BATCH_LABEL, Engine
-from cli.debugging import LABEL as DEBUG_LABEL
+from cli.deployment.recovery import recover
+from cli.editing.debugging import LABEL as DEBUG_LABEL
 from cli.errors import CliError
-from cli.locks import only_run
+from cli.images.removal import is_local, remove_tags
 from cli.options import DEFAULT_STACK, PulumiArguments, StackOption
-from cli.project import find_project, short_name
-from cli.pulumi import Pulumi
-from cli.recovery import recover
-from cli.registry import is_local, remove_tags
-from cli.state import resources
+from cli.placements.containers import BATCH_LABEL, Engine
+from cli.stack.locks import only_run
+from cli.stack.project import find_project, short_name
+from cli.stack.pulumi import Pulumi
+from cli.stack.state import resources
+from cli.stack.wanted import repository_of
 from cli.table import console, say
-from cli.wanted import repository_of
 
 
 def command(stack: StackOption = DEFAULT_STACK, options: PulumiArguments = None) -> None:

@@ -6,16 +6,16 @@ from typing import Annotated
 
 import typer
 
-from cli.deployed import overview
 from cli.errors import CliError, Exit
-from cli.graph import graph_of
+from cli.graph.graph import graph_of
+from cli.graph.svg import draw
 from cli.options import DEFAULT_STACK, JsonOption, StackOption
-from cli.planned import with_planned
-from cli.project import find_project
-from cli.pulumi import Pulumi
-from cli.svg import draw
+from cli.placements.overview import overview
+from cli.placements.planned import with_planned
+from cli.stack.project import find_project
+from cli.stack.pulumi import Pulumi
+from cli.stack.wanted import checked_manifest
 from cli.table import print_json, say
-from cli.wanted import checked_manifest
 from manifest.atomic import write_atomically
 
 

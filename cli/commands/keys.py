@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from cli.choose import of_model
-from cli.deployed import recorded
 from cli.errors import CliError, Exit
-from cli.keys import AUTH, Keys
 from cli.options import DEFAULT_STACK, JsonOption, OptionalModel, StackOption
-from cli.project import find_project
-from cli.pulumi import Pulumi
+from cli.placements.choose import of_model
+from cli.placements.devices import device_key
+from cli.placements.keys import AUTH, Keys
+from cli.placements.placement import recorded
+from cli.stack.project import find_project
+from cli.stack.pulumi import Pulumi
 from cli.table import console, plain_table, print_json, say
 
 
@@ -62,8 +63,6 @@ def command(
 
 def _print_device(pulumi: Pulumi, device: str, *, json: bool) -> None:
     """Print it alone, so that it can go into a file."""
-    from cli.edge import device_key  # noqa: PLC0415 - only devices need it
-
     found = device_key(pulumi, device)
     if found is None:
         raise CliError(

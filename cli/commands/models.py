@@ -8,9 +8,9 @@ from rich.table import Table
 
 from cli.errors import CliError, Exit
 from cli.options import DEFAULT_STACK, JsonOption, StackOption
-from cli.project import Project, find_project
-from cli.pulumi import Pulumi
-from cli.stack_config import load_stack_config
+from cli.stack.config import load_stack_config
+from cli.stack.project import Project, find_project
+from cli.stack.pulumi import Pulumi
 from cli.table import console, plain_table, print_json
 from cli.units import size
 from manifest.environment import WORKSPACE_REGISTRY

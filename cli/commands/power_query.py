@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
-from cli.choose import of_model, sentence
-from cli.deployed import BATCH, Placement, recorded
 from cli.errors import CliError, Exit
 from cli.options import DEFAULT_STACK, ModelArgument, StackOption
+from cli.placements.choose import of_model, sentence
+from cli.placements.placement import BATCH, Placement, recorded
+from cli.placements.samples import sample_file
 from cli.power_query import NoConnectorError, results_query, service_query
-from cli.project import Project, find_project
-from cli.pulumi import Pulumi
-from cli.samples import sample_file
-from cli.wanted import checked_manifest
+from cli.stack.project import Project, find_project
+from cli.stack.pulumi import Pulumi
+from cli.stack.wanted import checked_manifest
 from manifest.problems import unknown
 
 

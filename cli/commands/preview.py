@@ -2,10 +2,10 @@
 
 from cli.errors import CliError
 from cli.options import DEFAULT_STACK, PulumiArguments, StackOption
-from cli.project import find_project
-from cli.pulumi import Pulumi
+from cli.stack.project import find_project
+from cli.stack.pulumi import Pulumi
+from cli.stack.wanted import checked_environment, checked_manifest
 from cli.table import say
-from cli.wanted import checked_environment, checked_manifest
 
 
 def command(stack: StackOption = DEFAULT_STACK, options: PulumiArguments = None) -> None:

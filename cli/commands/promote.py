@@ -5,20 +5,18 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.deployment import DeploymentError, converge, deploy
+from cli.deployment.deploy import DeploymentError, converge, deploy
+from cli.deployment.platforms import checked_platforms
 from cli.errors import CliError, Exit
-from cli.image_copy import ImageCopier
-from cli.keys import Keys
-from cli.locks import only_run
+from cli.images.copy import ImageCopier
 from cli.options import JsonOption
-from cli.platforms import checked_platforms
-from cli.project import find_project
-from cli.promotion import Move, differing_answers, is_older, moves, objections, to_be_asked
-from cli.pulumi import Pulumi
-from cli.release_log import promotes_from, store_of
-from cli.supply_chain.verification import unsigned
-from cli.table import console, plain_table, print_json, say
-from cli.wanted import (
+from cli.placements.keys import Keys
+from cli.releases.log import promotes_from, store_of
+from cli.releases.promotion import Move, differing_answers, is_older, moves, objections, to_be_asked
+from cli.stack.locks import only_run
+from cli.stack.project import find_project
+from cli.stack.pulumi import Pulumi
+from cli.stack.wanted import (
     checked_environment,
     checked_manifest,
     makes_registry,
@@ -26,6 +24,8 @@ from cli.wanted import (
     plain_environment,
     repository_of,
 )
+from cli.supply_chain.verification import unsigned
+from cli.table import console, plain_table, print_json, say
 from manifest import Manifest
 from manifest.live import live_models
 from releases import Release, ReleaseError

@@ -7,9 +7,9 @@ from rich.table import Table
 
 from cli.errors import CliError
 from cli.options import DEFAULT_STACK, JsonOption, StackOption
-from cli.project import find_project
-from cli.pulumi import Pulumi
-from cli.release_log import promotes_from, store_of
+from cli.releases.log import promotes_from, store_of
+from cli.stack.project import find_project
+from cli.stack.pulumi import Pulumi
 from cli.supply_chain.facts import facts
 from cli.table import console, plain_table, print_json
 from releases import Release, ReleaseError, ReleaseStore

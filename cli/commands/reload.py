@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from cli.choose import of_model, reachable
-from cli.containers import Engine
-from cli.deployed import LOCAL_DOCKER, recorded
+from cli.editing.reloading import reload_script
 from cli.errors import CliError, Exit
 from cli.options import DEFAULT_STACK, JsonOption, ModelArgument, StackOption
-from cli.project import find_project
-from cli.pulumi import Pulumi
-from cli.reloading import reload_script
+from cli.placements.choose import of_model, reachable
+from cli.placements.containers import Engine
+from cli.placements.placement import LOCAL_DOCKER, recorded
+from cli.stack.project import find_project
+from cli.stack.pulumi import Pulumi
 from cli.table import console, print_json
 
 

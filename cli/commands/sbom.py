@@ -9,9 +9,9 @@ from rich.table import Table
 
 from cli.errors import CliError, Exit
 from cli.options import DEFAULT_STACK, JsonOption, ModelArgument, StackOption
-from cli.project import find_project
-from cli.pulumi import Pulumi
-from cli.release_log import releases_location, store_of
+from cli.releases.log import releases_location, store_of
+from cli.stack.project import find_project
+from cli.stack.pulumi import Pulumi
 from cli.supply_chain.sbom import components
 from cli.table import console, plain_table
 from manifest.atomic import write_atomically

@@ -8,20 +8,22 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.choose import of_model, reachable, sentence
-from cli.deployed import Placement, noting_containers, recorded
 from cli.errors import CliError, Exit
-from cli.keys import Keys
 from cli.options import DEFAULT_STACK, JsonOption, OptionalModel, StackOption
-from cli.port_forward import reached
-from cli.project import Project, find_project
-from cli.pulumi import Pulumi
-from cli.samples import gone, sample_file, score_samples
-from cli.service import Answer, score
-from cli.sleep import noting_sleep
-from cli.states import ASLEEP, restoring
+from cli.placements.choose import of_model, reachable, sentence
+from cli.placements.devices import ask, device_of, needed_hub
+from cli.placements.keys import Keys
+from cli.placements.local import noting_containers
+from cli.placements.placement import Placement, recorded
+from cli.placements.port_forward import reached
+from cli.placements.samples import gone, sample_file, score_samples
+from cli.placements.service import Answer, score
+from cli.placements.states import ASLEEP, restoring
+from cli.placements.workloads import noting_sleep
+from cli.stack.project import Project, find_project
+from cli.stack.pulumi import Pulumi
+from cli.stack.wanted import checked_manifest
 from cli.table import print_json, print_text
-from cli.wanted import checked_manifest
 from manifest import Manifest
 from manifest.problems import unknown
 
@@ -85,8 +87,6 @@ def _on_device(
     pulumi: Pulumi, project: Project, placement: Placement, device: str | None, data: str | None, timeout: float
 ) -> Answer:
     """Have the model's module on one device score, by a direct method through the hub."""
-    from cli.edge import ask, device_of, needed_hub  # noqa: PLC0415 - only models on devices need it
-
     body = _body(data) if data is not None else _sample(project, placement.model)
     try:
         payload = json_text.loads(body)

@@ -2,16 +2,16 @@
 
 from dataclasses import asdict
 
-from cli.deployed import overview
 from cli.errors import CliError
-from cli.host_names import missing_name
 from cli.options import DEFAULT_STACK, JsonOption, StackOption
-from cli.planned import with_planned
-from cli.project import find_project
-from cli.pulumi import Pulumi
-from cli.states import UNREACHABLE
+from cli.placements.host_names import missing_name
+from cli.placements.overview import overview
+from cli.placements.planned import with_planned
+from cli.placements.states import UNREACHABLE
+from cli.stack.project import find_project
+from cli.stack.pulumi import Pulumi
+from cli.stack.wanted import checked_manifest
 from cli.table import console, print_json, print_placements, say
-from cli.wanted import checked_manifest
 
 
 def command(stack: StackOption = DEFAULT_STACK, json: JsonOption = False) -> None:

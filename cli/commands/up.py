@@ -2,12 +2,12 @@
 
 import typer
 
-from cli.deployment import deploy
+from cli.deployment.deploy import deploy
 from cli.errors import Exit
 from cli.options import DEFAULT_STACK, PulumiArguments, StackOption
-from cli.project import find_project
-from cli.pulumi import Pulumi
-from cli.wanted import checked_environment, checked_manifest
+from cli.stack.project import find_project
+from cli.stack.pulumi import Pulumi
+from cli.stack.wanted import checked_environment, checked_manifest
 
 
 def command(stack: StackOption = DEFAULT_STACK, options: PulumiArguments = None) -> None:

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from cli.errors import CliError
-from cli.image_copy import has_signature
-from cli.release_log import deployed_images, deployed_platforms, promotes_from, releases_location
+from cli.images.copy import has_signature
+from cli.releases.log import deployed_images, deployed_platforms, promotes_from, releases_location
 from cli.supply_chain.facts import found_by
 from cli.supply_chain.provenance import provenance_of, state_of
 from cli.supply_chain.sbom import components, make_sbom
@@ -22,7 +22,7 @@ from toolchain.supply_chain import SYFT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cli.pulumi import Pulumi
+    from cli.stack.pulumi import Pulumi
     from manifest.supply_chain import SupplyChainSettings
 
 # syft reads a whole image: more at once only fill the memory.

@@ -9,15 +9,15 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError
-from cli.state import resources
-from cli.supply_chain.base_image import base_digest
+from cli.images.base_image import base_digest
+from cli.stack.state import resources
 from releases import Provenance
 from storage.checkout import commit_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from cli.pulumi import Pulumi
+    from cli.stack.pulumi import Pulumi
 
 _IMAGE = "docker-build:index:Image"
 _SCORING, _ENVIRONMENT = "slipway:index:ScoringImage$", "slipway:index:EnvironmentImage$"

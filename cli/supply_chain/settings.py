@@ -11,7 +11,7 @@ from manifest.supply_chain import SupplyChainSettings
 from storage.records import first_fault
 
 if TYPE_CHECKING:
-    from cli.stack_config import StackConfig
+    from cli.stack.config import StackConfig
 
 _KEY = "slipway:supplyChain"
 

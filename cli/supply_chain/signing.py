@@ -12,7 +12,7 @@ from releases import Signature
 from toolchain.supply_chain import COSIGN
 
 if TYPE_CHECKING:
-    from cli.pulumi import Pulumi
+    from cli.stack.pulumi import Pulumi
     from manifest.supply_chain import SignSettings, VerifySettings
 
 _PASSWORD = "COSIGN_PASSWORD"  # noqa: S105 - a variable's name

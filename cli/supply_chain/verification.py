@@ -11,7 +11,7 @@ from cli.supply_chain.tools import Tools
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from cli.pulumi import Pulumi
+    from cli.stack.pulumi import Pulumi
     from releases import Release
 
 

@@ -6,11 +6,11 @@ import time
 
 import pytest
 
+from cli.deployment.recovery import recover, strangers
 from cli.errors import CliError
-from cli.locks import release_stale_locks
-from cli.project import Project
-from cli.pulumi import Pulumi
-from cli.recovery import recover, strangers
+from cli.stack.locks import release_stale_locks
+from cli.stack.project import Project
+from cli.stack.pulumi import Pulumi
 
 pytestmark = pytest.mark.engine
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.image_copy import ImageCopier
+from cli.images.copy import ImageCopier
 from tests.system import azurite, edge_harness
 from tests.system.checkout import ROOT, Project
 from tests.system.second_registry import second_registry

@@ -8,7 +8,7 @@ import fsspec
 import httpx
 import pytest
 
-from cli.batch_progress import follow, reasons
+from cli.batch.progress import follow, reasons
 from jobs.azure_client import open_client
 from jobs.azure_engine import AzureEngine
 from jobs.engine import JobError, State

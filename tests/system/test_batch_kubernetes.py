@@ -7,7 +7,7 @@ import fsspec
 import pyarrow.parquet as pq
 import pytest
 
-from cli.batch_progress import follow, reasons
+from cli.batch.progress import follow, reasons
 from jobs.engine import Job, JobError, State
 from jobs.kubernetes_engine import KubernetesEngine
 from jobs.kubernetes_job import LATER, scheduled_job

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from cli.errors import CliError
-from cli.registry import is_local, remove_tags
+from cli.images.removal import is_local, remove_tags
 
 pytestmark = pytest.mark.system
 

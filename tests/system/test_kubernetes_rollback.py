@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from cli.cluster import Cluster
-from cli.pods import state_of, taken_back
-from cli.rollback import roll_back
+from cli.deployment.rollback import roll_back
+from cli.placements.cluster import Cluster
+from cli.placements.pods import state_of, taken_back
 from tests.system import kubernetes_cluster
 from tests.system.checkout import ROOT
 from tests.system.kubernetes_cluster import until

@@ -7,12 +7,12 @@ import time
 
 import kubernetes
 import pytest
+from cli.placements.placement import Placement
 
-from cli.deployed import Placement
-from cli.port_forward import reached
-from cli.project import Project as Checkout
-from cli.pulumi import Pulumi
-from cli.service import score
+from cli.placements.port_forward import reached
+from cli.placements.service import score
+from cli.stack.project import Project as Checkout
+from cli.stack.pulumi import Pulumi
 from components.dockerfile import PORT
 from tests.system import kubernetes_cluster
 from tests.system.checkout import ROOT, Project

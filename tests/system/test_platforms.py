@@ -8,8 +8,8 @@ import tarfile
 
 import pytest
 
-from cli.image_copy import INDEXES, parts_of
-from cli.image_registry import Registry
+from cli.images.copy import INDEXES, parts_of
+from cli.images.registry import Registry
 from manifest.platforms import own_platform
 from tests.system.checkout import ROOT, Project
 from tests.system.edge_harness import until

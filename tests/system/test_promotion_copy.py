@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from cli.errors import CliError
-from cli.image_copy import image_size
-from cli.image_registry import Registry, RegistryError
+from cli.images.copy import image_size
+from cli.images.registry import Registry, RegistryError
 from tests.system.small_images import INDEX, MANIFEST, SOURCE, digest_of, pushing
 
 pytestmark = pytest.mark.system

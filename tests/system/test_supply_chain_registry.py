@@ -5,8 +5,8 @@ import uuid
 import httpx
 import pytest
 
-from cli.image_copy import has_signature
-from cli.supply_chain.base_image import base_digest
+from cli.images.base_image import base_digest
+from cli.images.copy import has_signature
 from tests.system.small_images import INDEX, MANIFEST, SOURCE, pushing
 
 pytestmark = pytest.mark.system

@@ -2,7 +2,7 @@
 
 import threading
 
-from cli import batch_logs
+from cli.batch import logs as batch_logs
 from jobs.engine import Job, JobState, State, TaskState
 
 MANY = 200

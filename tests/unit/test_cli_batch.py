@@ -5,7 +5,6 @@ import json
 import fsspec
 import pytest
 
-import cli.batch
 from cli.errors import Exit
 from cli.main import run
 from jobs.engine import JobState, State, TaskState, state_of, state_of_all
@@ -56,7 +55,7 @@ class Ending:
 @pytest.fixture
 def engine(monkeypatch):
     made = Ending()
-    monkeypatch.setattr(cli.batch, "_engine", lambda *_, **__: made)
+    monkeypatch.setattr("cli.batch.target._engine", lambda *_, **__: made)
     return made
 
 

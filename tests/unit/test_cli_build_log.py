@@ -2,7 +2,7 @@
 
 import json
 
-from cli.build_log import FailedBuild, failed_builds, failures
+from cli.deployment.build_log import FailedBuild, failed_builds, failures
 
 URN = "urn:pulumi:dev::p::slipway:index:ScoringImage$docker-build:index:Image::iris"
 

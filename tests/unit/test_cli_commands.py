@@ -8,10 +8,10 @@ import pytest
 
 from cli.errors import CliError, Exit
 from cli.main import run
-from cli.pods import SLEEPS
-from cli.project import Project
-from cli.promotion import to_be_asked
-from cli.pulumi import Pulumi
+from cli.placements.pods import SLEEPS
+from cli.releases.promotion import to_be_asked
+from cli.stack.project import Project
+from cli.stack.pulumi import Pulumi
 from tests.unit.cli_harness import FakePulumi, service, write_iris
 
 MANIFEST = """models:
@@ -147,7 +147,9 @@ def test_scoring_needs_no_valid_manifest_when_the_request_is_given(iris, project
 @pytest.mark.parametrize("arguments", [["score", "iris"], ["score"], ["score", "--json"]])
 def test_a_model_whose_container_is_not_there_is_not_asked(iris, monkeypatch, capsys, arguments):
     """Another stack's container may answer on its port."""
-    monkeypatch.setattr("cli.deployed.Engine", lambda _env: SimpleNamespace(containers=lambda _project, _stack: []))
+    monkeypatch.setattr(
+        "cli.placements.local.Engine", lambda _env: SimpleNamespace(containers=lambda _project, _stack: [])
+    )
     assert run(arguments) == Exit.FAILED
     seen = capsys.readouterr()
     assert "shop-dev-iris is missing" in seen.out + seen.err
@@ -237,7 +239,7 @@ def no_pods(project, monkeypatch):
     """A model on a cluster, of which nobody answers; returns what says whether it may sleep."""
     placed = {"endpoint": "http://127.0.0.1:1", "namespace": "shop-dev", "deployment": "iris"}
     project.answers(out={"models": {"iris": {"version": "1", "image": "r/iris@sha256:1", "targets": {"aks": placed}}}})
-    monkeypatch.setattr("cli.cluster.Cluster", Cluster)
+    monkeypatch.setattr("cli.placements.workloads.Cluster", Cluster)
     return lambda annotations: monkeypatch.setattr(Cluster, "annotations", annotations)
 
 
@@ -283,7 +285,7 @@ def test_who_is_not_let_into_the_cluster_asks_the_model_all_the_same(project, ca
     def refuses(_pulumi, _placements):
         raise CliError("The cluster refuses.")
 
-    monkeypatch.setattr("cli.cluster.Cluster.of", refuses)
+    monkeypatch.setattr("cli.placements.workloads.Cluster.of", refuses)
     with service({"label": "setosa"}) as server:
         placed = {"endpoint": server.endpoint, "namespace": "shop-dev", "deployment": "iris"}
         targets = {"aks": placed}

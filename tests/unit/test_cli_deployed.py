@@ -3,8 +3,10 @@
 import json
 from dataclasses import asdict, replace
 
-from cli.containers import Running
-from cli.deployed import Placement, _asked, _joined, recorded
+from cli.placements.containers import Running
+from cli.placements.local import with_containers
+from cli.placements.overview import _asked
+from cli.placements.placement import Placement, recorded
 
 DIGEST = "localhost:5050/shop/models/iris@sha256:" + 64 * "a"
 OUTPUTS = {
@@ -43,29 +45,29 @@ def test_a_stack_without_models_has_no_rows():
 
 
 def test_a_container_that_is_gone_or_stopped_is_said_to_be():
-    assert _joined([IRIS], []) == [replace(IRIS, state="missing")]
+    assert with_containers([IRIS], []) == [replace(IRIS, state="missing")]
     for docker, told in {
         "exited": "stopped",
         "created": "stopped",
         "paused": "paused",
         "restarting": "restarting",
     }.items():
-        assert _joined([IRIS], [replace(RUNNING, state=docker)]) == [replace(IRIS, state=told)]
+        assert with_containers([IRIS], [replace(RUNNING, state=docker)]) == [replace(IRIS, state=told)]
 
 
 def test_a_container_that_no_output_tells_of_is_shown_all_the_same():
-    [found] = _joined([], [RUNNING])
+    [found] = with_containers([], [RUNNING])
     assert found == Placement("iris", "2", "local-docker", endpoint=IRIS.endpoint, container="shop-dev-iris")
 
 
 def test_the_version_is_the_one_that_runs():
-    [found] = _joined([IRIS], [replace(RUNNING, version="1")])
+    [found] = with_containers([IRIS], [replace(RUNNING, version="1")])
     assert found.version == "1"
 
 
 def test_a_target_without_a_container_is_left_to_its_endpoint():
     remote = Placement("iris", "2", "aks", endpoint="https://iris.example.com")
-    assert _joined([remote], []) == [remote]
+    assert with_containers([remote], []) == [remote]
 
 
 def test_the_state_is_the_services_own_word():

@@ -7,13 +7,14 @@ from types import ModuleType
 
 import pytest
 
-import cli.checks
-from cli import diagnosis
-from cli.checks import CHECKS
-from cli.diagnosis import Context, Finding, UnavailableError, diagnose
+import cli.diagnosis.checks
+from cli.diagnosis.checks import CHECKS
+from cli.diagnosis.context import Context, UnavailableError
+from cli.diagnosis.finding import Finding
+from cli.diagnosis.run import diagnose
 from cli.errors import CliError, Exit
 from cli.main import run
-from cli.project import find_project
+from cli.stack.project import find_project
 from tests.unit.cli_harness import FakePulumi, service
 
 
@@ -30,9 +31,9 @@ def checks(monkeypatch):
     """Replace the checks by functions, by name."""
 
     def replace(**functions):
-        monkeypatch.setattr(diagnosis, "CHECKS", tuple(functions))
+        monkeypatch.setattr("cli.diagnosis.run.CHECKS", tuple(functions))
         for name, function in functions.items():
-            module = ModuleType(f"cli.checks.{name}")
+            module = ModuleType(f"cli.diagnosis.checks.{name}")
             module.check = function
             monkeypatch.setitem(sys.modules, module.__name__, module)
 
@@ -92,7 +93,7 @@ def test_what_cannot_be_had_is_asked_for_once(project, monkeypatch):
         asked.append(1)
         raise CliError("away")
 
-    monkeypatch.setattr(diagnosis, "Engine", engine)
+    monkeypatch.setattr("cli.diagnosis.context.Engine", engine)
     context = Context(find_project(project.root), "dev")
     for _ in range(3):
         with pytest.raises(UnavailableError):
@@ -101,7 +102,7 @@ def test_what_cannot_be_had_is_asked_for_once(project, monkeypatch):
 
 
 def test_every_file_is_a_check_and_every_check_a_file():
-    assert set(CHECKS) == {module.name for module in iter_modules(cli.checks.__path__)}
+    assert set(CHECKS) == {module.name for module in iter_modules(cli.diagnosis.checks.__path__)}
 
 
 def test_without_a_set_up_it_looks_at_what_it_can_and_asks_for_the_set_up(project, capsys):

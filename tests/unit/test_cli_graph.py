@@ -3,13 +3,13 @@
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
+from cli.placements.placement import Placement
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.deployed import Placement
-from cli.graph import graph_of
-from cli.states import NOT_DEPLOYED, NOT_LIVE
-from cli.svg import draw
+from cli.graph.graph import graph_of
+from cli.graph.svg import draw
+from cli.placements.states import NOT_DEPLOYED, NOT_LIVE
 
 SVG = "{http://www.w3.org/2000/svg}"
 IMAGE = "localhost:5050/shop/models/iris@sha256:" + 64 * "a"

@@ -8,10 +8,11 @@ import httpx
 import pytest
 
 from azure_management.place import Place, place_of
-from cli.diagnosis import Context, diagnose
+from cli.diagnosis.context import Context
+from cli.diagnosis.run import diagnose
 from cli.errors import Exit
 from cli.main import run
-from cli.project import Project
+from cli.stack.project import Project
 from standins.azure_management.service import ManagementServer
 from standins.azure_metadata.tokens import Tokens
 from standins.azure_native.kinds.kind import made_up
@@ -154,7 +155,7 @@ def test_a_log_is_followed_until_its_group_is_gone(project, azure, capsys, monke
         with azure.store.transaction() as db:
             forget(db, GROUP)
 
-    monkeypatch.setattr("cli.groups.time.sleep", look)
+    monkeypatch.setattr("cli.placements.groups.time.sleep", look)
     assert run(["logs", "iris", "-f"]) == Exit.FAILED
     seen = capsys.readouterr()
     assert seen.out == "first\nsecond\nlook 1\nlook 2\n"

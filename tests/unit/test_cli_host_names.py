@@ -3,17 +3,17 @@
 import socket
 
 import pytest
+from cli.placements.placement import Placement
 
-from cli.deployed import Placement
 from cli.errors import Exit
-from cli.host_names import missing_name, wrong_name
-from cli.keys import Keys
 from cli.main import run
-from cli.project import Project
-from cli.promotion import to_be_asked
-from cli.pulumi import Pulumi
-from cli.samples import score_samples
-from cli.wanted import checked_manifest
+from cli.placements.host_names import missing_name, wrong_name
+from cli.placements.keys import Keys
+from cli.placements.samples import score_samples
+from cli.releases.promotion import to_be_asked
+from cli.stack.project import Project
+from cli.stack.pulumi import Pulumi
+from cli.stack.wanted import checked_manifest
 from tests.unit.cli_harness import ACI_MANIFEST, FakePulumi, service, write_iris
 
 ADDRESS = "shop-iris.trafficmanager.net"
@@ -38,7 +38,7 @@ class Names(dict):
 @pytest.fixture
 def names(monkeypatch):
     made = Names()
-    monkeypatch.setattr("cli.host_names.socket.getaddrinfo", made)
+    monkeypatch.setattr("cli.placements.host_names.socket.getaddrinfo", made)
     return made
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from cli.errors import Exit
 from cli.main import run
-from cli.promotion import same_answer
+from cli.releases.promotion import same_answer
 from manifest.atomic import write_atomically
 from releases import ReleaseStore
 from tests.unit.cli_harness import FakePulumi
@@ -76,7 +76,7 @@ def test_what_a_disk_refuses_is_told_with_its_file(project, capsys, monkeypatch,
     def refuse(*_arguments, **_options):
         raise OSError(number, os.strerror(number), str(project.root / ".slipway/locks/dev"))
 
-    monkeypatch.setattr("cli.deployment.only_run", refuse)
+    monkeypatch.setattr("cli.deployment.deploy.only_run", refuse)
     assert run(["up"]) == Exit.FAILED
     seen = capsys.readouterr().err
     assert told in seen

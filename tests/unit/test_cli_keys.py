@@ -4,17 +4,18 @@ import json
 
 import pytest
 
-from cli.deployed import recorded
-from cli.diagnosis import Context, diagnose
+from cli.diagnosis.context import Context
+from cli.diagnosis.run import diagnose
 from cli.errors import CliError, Exit
-from cli.keys import Keys
 from cli.main import run
-from cli.project import Project
-from cli.promotion import objections
-from cli.pulumi import Pulumi
-from cli.release_log import record_release
-from cli.service import score
-from cli.wanted import checked_manifest, repository_of
+from cli.placements.keys import Keys
+from cli.placements.placement import recorded
+from cli.placements.service import score
+from cli.releases.log import record_release
+from cli.releases.promotion import objections
+from cli.stack.project import Project
+from cli.stack.pulumi import Pulumi
+from cli.stack.wanted import checked_manifest, repository_of
 from tests.unit.cli_harness import ACI_MANIFEST, FakePulumi, service, write_iris
 
 PRIMARY, SECONDARY = "p" * 64, "s" * 64

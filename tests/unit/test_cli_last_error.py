@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cli.checks.last_error import error_in
+from cli.diagnosis.checks.last_error import error_in
 from scoring.telemetry.events import JsonFormatter, TextFormatter
 
 

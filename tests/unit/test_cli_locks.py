@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from cli.errors import CliError
-from cli.locks import only_run, release_stale_locks, state_folder
-from cli.project import Project
+from cli.stack.locks import only_run, release_stale_locks, state_folder
+from cli.stack.project import Project
 
 ROOT = Path(__file__).parents[2]
 
@@ -143,8 +143,8 @@ def test_the_hold_of_a_killed_run_ends_with_it(tmp_path):
     code = f"""
 import time
 from pathlib import Path
-from cli.locks import only_run
-from cli.project import Project
+from cli.stack.locks import only_run
+from cli.stack.project import Project
 with only_run(Project(root=Path({str(tmp_path)!r}), name="shop"), "dev"):
     print("held", flush=True)
     time.sleep(300)

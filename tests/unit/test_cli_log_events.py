@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cli.log_events import dated, event_of, readable
+from cli.logs.events import dated, event_of, readable
 
 EVENT = {"time": "2026-01-02T03:04:05.678Z", "level": "INFO", "logger": "slipway", "message": "ready"}
 

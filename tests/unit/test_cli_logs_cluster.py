@@ -100,7 +100,7 @@ def told(api, monkeypatch):
         said.append(text)
         api.others_told.set()
 
-    monkeypatch.setattr("cli.commands.logs.say", say)
+    monkeypatch.setattr("cli.logs.source.say", say)
     return said
 
 
@@ -136,7 +136,7 @@ def test_a_follower_that_fails_by_itself_is_told_as_a_message(api, capsys, monke
         raise RuntimeError("torn")
         yield
 
-    monkeypatch.setattr("cli.cluster.Cluster.log", fail)
+    monkeypatch.setattr("cli.placements.cluster.Cluster.log", fail)
     api.pods = {"iris-1": ([], "whole")}
     assert run(["logs", "-f"]) == Exit.FAILED
     assert capsys.readouterr().err == "Slipway itself failed: RuntimeError: torn\nSLIPWAY_DEBUG=1 shows where.\n"

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from cli.build_log import FailedBuild
+from cli.deployment.build_log import FailedBuild
+from cli.deployment.platforms import foreign_platforms, prepare_builder, unbuildable
 from cli.errors import CliError, Exit
-from cli.platforms import foreign_platforms, prepare_builder, unbuildable
 from cli.supply_chain.sbom import components, joined
 from tests.unit.toolchain_harness import context_in
 from tests.unit.wanted_harness import AZURE, config, manifest

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from cli.errors import CliError
-from cli.pods import ROLLED_BACK, SLEEPS, is_ready, refused, state_of, taken_back, trouble
+from cli.placements.pods import ROLLED_BACK, SLEEPS, is_ready, refused, state_of, taken_back, trouble
 
 
 class Cluster:

@@ -26,7 +26,7 @@ print("saw", *seen, flush=True)
 PARENT = """
 import os, sys
 from pathlib import Path
-from cli.process import run_in_foreground
+from cli.stack.process import run_in_foreground
 try:
     print("code", run_in_foreground([sys.executable, "-c", sys.argv[1]], cwd=Path(), env=os.environ))
 except KeyboardInterrupt:
@@ -84,7 +84,7 @@ def test_an_output_that_is_full_is_told_when_the_program_has_come_to_its_end(tmp
         "import os, sys\n"
         "from pathlib import Path\n"
         "from cli.errors import CliError\n"
-        "from cli.process import run_in_foreground\n"
+        "from cli.stack.process import run_in_foreground\n"
         "try:\n"
         "    child = [sys.executable, '-c', *sys.argv[1:]]\n"
         "    run_in_foreground(child, cwd=Path(), env=os.environ, keeps=lambda line: True)\n"

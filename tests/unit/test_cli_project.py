@@ -6,7 +6,7 @@ import os
 import pytest
 
 from cli.errors import CliError, Exit
-from cli.project import Project, find_project
+from cli.stack.project import Project, find_project
 
 
 def _project(folder):

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from cli.errors import CliError, Exit
-from cli.project import Project
-from cli.pulumi import Pulumi
+from cli.stack.project import Project
+from cli.stack.pulumi import Pulumi
 from tests.unit.cli_harness import FakePulumi
 
 PLAIN = "config:\n  slipway:targets: [local-docker]\n"

@@ -1,6 +1,6 @@
 """Which of the engine's lines a log gets."""
 
-from cli.quiet import Shortener
+from cli.stack.quiet import Shortener
 
 BUILD = "docker-build:index:Image iris"
 

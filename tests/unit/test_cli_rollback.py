@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from cli.deployment.rollback import restored, roll_back, serving
 from cli.errors import CliError
-from cli.pods import ROLLED_BACK
-from cli.rollback import restored, roll_back, serving
+from cli.placements.pods import ROLLED_BACK
 
 REVISION = "deployment.kubernetes.io/revision"
 SELECTOR = {"app.kubernetes.io/name": "iris", "slipway.io/track": "stable"}
@@ -129,6 +129,6 @@ def test_a_deployment_that_nobody_applied_on_the_server_is_left_and_told():
 
 
 def test_a_cluster_that_does_not_take_it_up_is_told(monkeypatch):
-    monkeypatch.setattr("cli.rollback._SEEN_SECONDS", 0.0)
+    monkeypatch.setattr("cli.deployment.rollback._SEEN_SECONDS", 0.0)
     with pytest.raises(CliError, match="has not taken up"):
         roll_back(Cluster(a_deployment(), [a_set(2, 2)], hears=False), lambda _: None)

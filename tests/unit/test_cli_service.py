@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from cli.errors import CliError
-from cli.service import score, statuses
+from cli.placements.service import score, statuses
 from tests.unit.cli_harness import service
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from cli.errors import CliError, Exit
-from cli.project import Project
-from cli.stack_config import load_stack_config
+from cli.stack.config import load_stack_config
+from cli.stack.project import Project
 
 SALT = "encryptionsalt: v1:ossEtKo6heM=:v1:7ejqbfJFb8bzz0DI:3ouDWVioABh6PluSs6FBg3RxUYQWcw==\n"
 PLAIN = """# Sizes of the development environment.

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cli.state import plain_secret, resources
+from cli.stack.state import plain_secret, resources
 
 NEW = {"type": "a:b:C", "id": "new"}
 OLD = {"type": "a:b:C", "id": "old", "delete": True}

@@ -4,15 +4,15 @@ from types import SimpleNamespace
 from typing import get_args
 
 import pytest
+from cli.placements.placement import Placement
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.checks.health import _judged, _on_devices
-from cli.deployed import Placement
-from cli.edge import DeviceState, overall
-from cli.graph import graph_of
-from cli.pods import ROLLED_BACK, SLEEPS, state_of
-from cli.states import TONES, tone_of
+from cli.diagnosis.checks.health import _judged, _on_devices
+from cli.graph.graph import graph_of
+from cli.placements.devices import DeviceState, overall
+from cli.placements.pods import ROLLED_BACK, SLEEPS, state_of
+from cli.placements.states import TONES, tone_of
 from cli.table import print_placements
 from scoring.service import State
 

@@ -1,9 +1,9 @@
 """What is printed where there is no terminal."""
 
+from cli.placements.placement import Placement
 from rich.console import Console
 
-from cli.deployed import Placement
-from cli.states import NOT_DEPLOYED, NOT_LIVE
+from cli.placements.states import NOT_DEPLOYED, NOT_LIVE
 from cli.table import console, plain_table, print_json, print_placements, print_text
 
 ROW = Placement("iris", "1", "local-docker", endpoint="http://127.0.0.1:8890", state="ready")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cli.commands import debug
-from cli.debugging import REMOTE_ROOT
+from cli.editing.debugging import REMOTE_ROOT
 from cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[2]

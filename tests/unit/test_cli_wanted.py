@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.wanted import makes_registry, uses_azure
+from cli.stack.wanted import makes_registry, uses_azure
 from tests.unit.wanted_harness import AZURE, config, manifest
 
 __all__ = ["manifest"]

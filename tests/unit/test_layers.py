@@ -49,7 +49,7 @@ ALLOWED = {
 # Files that run elsewhere than their package.
 EXCEPTIONS = {
     # Copied into a debugger's container, beside the runtime.
-    "cli/slipway_debug.py": {"scoring"},
+    "cli/editing/slipway_debug.py": {"scoring"},
     # What splits scheduled jobs in the pool splits them here.
     "jobs/splitting.py": {"scoring"},
 }

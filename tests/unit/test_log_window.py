@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from cli.log_window import dated, followed, known_until
+from cli.logs.window import dated, followed, known_until
 
 FIRST, SECOND = "2026-01-01T00:00:01.5Z", "2026-01-01T00:00:02Z"
 

@@ -8,9 +8,9 @@ from typing import get_args
 import pytest
 
 from cli.errors import CliError, Exit
-from cli.policies import policy_options
-from cli.project import Project
-from cli.stack_config import load_stack_config
+from cli.stack.config import load_stack_config
+from cli.stack.policies import policy_options
+from cli.stack.project import Project
 from manifest import ManifestError, load_environment
 from manifest.policies import PolicyName, PolicySettings
 from policies.rules import RULES

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 
-from cli.promotion import Move, is_older, moves, same_answer
+from cli.releases.promotion import Move, is_older, moves, same_answer
 from releases import ReleasedModel, ReleaseError, ReleaseStore, release_location
 from tests.unit.forks import FORKS, PATIENCE
 from tests.unit.release_harness import add_many, model_of, release_of

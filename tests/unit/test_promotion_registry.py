@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from cli.image_copy import ImageCopier
-from cli.image_registry import Registry, RegistryError
+from cli.images.copy import ImageCopier
+from cli.images.registry import Registry, RegistryError
 
 CONTENT = b'{"schemaVersion": 2, "layers": []}'
 DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
@@ -214,7 +214,7 @@ def test_copying_many_images_connects_to_each_registry_once_and_leaves_no_connec
             super().close()
             closed.append(self.host)
 
-    monkeypatch.setattr("cli.image_copy.Registry", Recorded)
+    monkeypatch.setattr("cli.images.copy.Registry", Recorded)
     with _serving() as server:
         host, copier = server.registry.host, ImageCopier()
         for name in ("x", "y", "z"):

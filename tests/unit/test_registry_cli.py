@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cli import batch_progress
+from cli.batch import progress as batch_progress
 from cli.commands import models
 from cli.errors import Exit
 from cli.main import run

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.checks.plugins import azure_is_stood_in_for
+from cli.diagnosis.checks.plugins import azure_is_stood_in_for
 from provider.resource import InitFailedError, ProviderError, State
 from provider.values import UNKNOWN
 from standins.azure_native import VERSION

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.stack_config import StackConfig
+from cli.stack.config import StackConfig
 from manifest import load_manifest
 
 AZURE = {"location": "westeurope"}

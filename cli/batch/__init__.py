@@ -1,0 +1,1 @@
+"""Jobs of models with a batch target."""

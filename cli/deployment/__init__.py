@@ -1,0 +1,1 @@
+"""Deploying a stack: what is mended before, and taken back after."""

@@ -1,0 +1,1 @@
+"""`slipway diagnose`: its checks, and what runs them."""

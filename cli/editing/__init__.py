@@ -1,0 +1,1 @@
+"""A running model's script: loaded again, or under a debugger."""

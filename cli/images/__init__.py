@@ -1,0 +1,1 @@
+"""Images in their registries: asked for, copied, removed."""

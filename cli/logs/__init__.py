@@ -1,0 +1,1 @@
+"""Logs of models: their lines, and following them."""

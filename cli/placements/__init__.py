@@ -1,0 +1,1 @@
+"""Models on their targets: what a stack has deployed, how that is, and asking it."""

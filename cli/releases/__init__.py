@@ -1,0 +1,1 @@
+"""Releases of a stack, and promoting them to another one."""

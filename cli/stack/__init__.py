@@ -1,0 +1,1 @@
+"""A project, and Pulumi on one of its stacks."""
