@@ -127,7 +127,8 @@ class Management:
         except httpx.TransportError as error:
             if not self._place.is_azure:
                 raise ManagementError(
-                    f"{self._place.name} does not answer at {self._place.address}: `slipway up -- --refresh` starts it"
+                    f"{self._place.name} does not answer at {self._place.address}: "
+                    "`slipway up --stack STACK -- --refresh` starts it, with the name of the stack that made it"
                 ) from None
             raise _BusyError(f"cannot be reached: {error or type(error).__name__}") from None
         status = response.status_code

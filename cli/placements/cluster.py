@@ -46,7 +46,13 @@ class _Way:
 
 
 class Cluster:
-    """The cluster that a stack's `aks` targets are on, as far as they go."""
+    """The cluster that a stack's `aks` targets are on, as far as they go.
+
+    Attributes:
+        stack: The stack's name.
+    """
+
+    stack: str
 
     def __init__(self, pulumi: Pulumi, *, namespaces: set[str] | None = None) -> None:
         """Connect.
@@ -61,6 +67,7 @@ class Cluster:
         # Importing it takes longer than most commands run.
         from kubernetes import client  # noqa: PLC0415 - see above
 
+        self.stack = pulumi.stack
         self._instance = instance(pulumi.project.name, short_name(pulumi.stack))
         settings = _settings(pulumi)
         self.namespaces = sorted(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError
 from cli.logs.events import readable
-from cli.placements.states import ASLEEP, FAILED, READY, STARTING, STOPPED, STUCK, TAKEN_BACK, UPDATING
+from cli.placements.states import ASLEEP, FAILED, READY, STARTING, STOPPED, STUCK, TAKEN_BACK, UPDATING, restoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +71,7 @@ def trouble(pod: Pod, cluster: Cluster) -> Trouble | None:  # noqa: PLR0911 - on
     if waiting and waiting.reason in _CONFIG:
         return Trouble(
             f"{pod.metadata.name} cannot be started: {waiting.message or waiting.reason}",
-            "If somebody removed a Secret: slipway up -- --refresh restores it.",
+            f"If somebody removed a Secret: `{restoring(cluster.stack)}` restores it.",
         )
     if ended:
         return _ended(pod, status, ended, cluster)
@@ -97,7 +97,9 @@ def _ended(pod: Pod, status: Any, ended: Any, cluster: Cluster) -> Trouble:
             f"{pod.metadata.name} was killed because it used more memory than its limit.",
             "Give its target more `memory` in models.yaml, then `slipway up`.",
         )
-    said = _last_lines(pod, cluster, previous=status.state.terminated is None)
+    # Since the pod was read, the container may have been started again, or the one before forgotten.
+    previous = status.state.terminated is None
+    said = _last_lines(pod, cluster, previous=previous) or _last_lines(pod, cluster, previous=not previous)
     times = f", {status.restart_count} restarts so far" if status.restart_count else ""
     return Trouble(
         f"{pod.metadata.name} ends with exit code {ended.exit_code}{times}."

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from cli.diagnosis.checks import health
 from cli.diagnosis.context import Context
 from cli.diagnosis.run import diagnose
 from cli.errors import CliError, Exit
@@ -13,7 +14,7 @@ from cli.placements.placement import recorded
 from cli.placements.service import score
 from cli.releases.log import record_release
 from cli.releases.promotion import objections
-from cli.stack.project import Project
+from cli.stack.project import Project, find_project
 from cli.stack.pulumi import Pulumi
 from cli.stack.wanted import checked_manifest, repository_of
 from tests.unit.cli_harness import ACI_MANIFEST, FakePulumi, service, write_iris
@@ -127,6 +128,8 @@ def test_a_service_that_takes_no_key_of_the_state_is_unauthorized(project, guard
     assert "unauthorized" in capsys.readouterr().out
     assert run(["score", "iris"]) == Exit.FAILED
     assert "iris answered 401" in capsys.readouterr().err
+    [found] = health.check(Context(find_project(project.root), "dev"))
+    assert found.mend.endswith("`slipway up --stack dev -- --refresh` restores it.")
 
 
 def test_nobody_reads_the_state_for_a_model_that_wants_no_key(project):

@@ -9,20 +9,21 @@ from cli.placements.pods import ROLLED_BACK, SLEEPS, is_ready, refused, state_of
 
 
 class Cluster:
-    """Tells events and a log."""
+    """Tells events, and the logs of the present container and of the one before."""
 
-    def __init__(self, events=(), log=()):
-        self._events, self._log = list(events), list(log)
-        self.previous = None
+    stack = "prod"
+
+    def __init__(self, events=(), log=(), before=()):
+        self._events = list(events)
+        self._logs = {False: log, True: before}
 
     def events(self, _pod):
         return self._events
 
     def log(self, _pod, *, tail, previous):
-        self.previous = previous
-        if not self._log:
+        if self._logs[previous] is None:
             raise CliError("there is none")
-        return [("", line) for line in self._log[-tail:]]
+        return [("", line) for line in self._logs[previous][-tail:]]
 
 
 def told(**given):
@@ -70,22 +71,33 @@ def test_an_image_that_cannot_be_pulled_is_told_with_who_has_to_be_allowed():
 
 def test_a_crash_loop_shows_the_end_of_the_log_of_the_container_before():
     pod = a_pod(waiting=told(reason="CrashLoopBackOff"), last=told(reason="Error", exit_code=3), restarts=4)
-    cluster = Cluster(log=["first", "ValueError: no weights"])
-    found = trouble(pod, cluster)
+    found = trouble(pod, Cluster(log=["it begins anew"], before=["first", "ValueError: no weights"]))
     assert "ends with exit code 3, 4 restarts so far" in found.message
     assert found.message.endswith("ValueError: no weights")
-    assert cluster.previous is True
+    assert "it begins anew" not in found.message
     assert "go on serving" in found.mend
 
 
 def test_the_log_of_a_container_that_has_just_ended_is_its_own():
-    pod, cluster = a_pod(terminated=told(reason="Error", exit_code=3)), Cluster(log=["boom"])
-    assert "boom" in trouble(pod, cluster).message
-    assert cluster.previous is False
+    found = trouble(a_pod(terminated=told(reason="Error", exit_code=3)), Cluster(log=["boom"], before=["bang"]))
+    assert found.message.endswith("at last:\nboom")
+
+
+@pytest.mark.parametrize(
+    ("state", "logs"),
+    [
+        ({"terminated": told(reason="Error", exit_code=3)}, {"log": [], "before": ["boom"]}),
+        ({"waiting": told(), "last": told(reason="Error", exit_code=3)}, {"log": ["boom"], "before": None}),
+    ],
+    ids=["it was started again since", "nothing is kept of the one before"],
+)
+def test_what_a_container_said_is_told_also_where_its_log_is_another_one_by_now(state, logs):
+    assert trouble(a_pod(**state), Cluster(**logs)).message.endswith("at last:\nboom")
 
 
 def test_without_a_log_the_exit_code_is_told():
-    assert trouble(a_pod(terminated=told(reason="Error", exit_code=1)), Cluster()).message.endswith("exit code 1.")
+    pod = a_pod(terminated=told(reason="Error", exit_code=1))
+    assert trouble(pod, Cluster(log=None, before=None)).message.endswith("exit code 1.")
 
 
 def test_too_little_memory_is_told_as_that():
@@ -104,7 +116,7 @@ def test_a_pod_that_finds_no_node_says_what_is_lacking():
 def test_a_secret_that_is_gone_is_restored_by_a_refresh():
     found = trouble(a_pod(waiting=told(reason="CreateContainerConfigError", message='secret "x" not found')), Cluster())
     assert 'secret "x" not found' in found.message
-    assert "--refresh" in found.mend
+    assert "`slipway up --stack prod -- --refresh`" in found.mend
 
 
 def test_a_failing_probe_is_told_with_what_it_got():

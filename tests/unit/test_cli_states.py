@@ -87,5 +87,5 @@ def test_a_diagnosis_calls_sound_what_the_status_calls_good_and_nothing_else(sta
     service = Placement("iris", "1", "aci", "http://127.0.0.1:1")
     fleet = Placement("iris", "1", "iot-edge", devices=(DeviceState("d", state),), state=state, error="why")
     expected = {"good": "ok", "waiting": "warning", "bad": "problem"}[tone_of(state)]
-    assert _judged(service, {"state": state}).status == expected
+    assert _judged("dev", service, {"state": state}).status == expected
     assert _on_devices(fleet).status == expected

@@ -9,7 +9,7 @@ from cli.diagnosis.finding import Finding
 from cli.placements.host_names import missing_name
 from cli.placements.port_forward import is_inside
 from cli.placements.service import statuses
-from cli.placements.states import FAILED, UNAUTHORIZED, counted, is_good
+from cli.placements.states import FAILED, UNAUTHORIZED, counted, is_good, restoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ def check(context: Context) -> Iterator[Finding]:
     asked = [one for one in context.placements if one.endpoint and not is_inside(one)]
     told = asyncio.run(statuses([one.endpoint or "" for one in asked], context.keys))
     for one in asked:
-        yield _judged(one, told.get(one.endpoint or ""))
+        yield _judged(context.stack, one, told.get(one.endpoint or ""))
     for one in (on_devices := context.on_devices):
         yield _on_devices(one)
     if not asked and not on_devices:
@@ -43,7 +43,7 @@ def _on_devices(placement: Placement) -> Finding:
     return Finding("ok" if is_good(placement.state) else "warning", f"{text}.", model=model)
 
 
-def _judged(placement: Placement, status: dict[str, Any] | None) -> Finding:
+def _judged(stack: str, placement: Placement, status: dict[str, Any] | None) -> Finding:
     model = placement.model
     logs = f"`slipway logs {model}` tells what it does."
     if status is None:
@@ -55,7 +55,7 @@ def _judged(placement: Placement, status: dict[str, Any] | None) -> Finding:
             "problem",
             f"{placement.endpoint} answers, but does not take the key that the stack's state has for it.",
             "Somebody changed it outside of the stack, or the address is another service's: "
-            "slipway up -- --refresh restores it.",
+            f"`{restoring(stack)}` restores it.",
             model,
         )
     state, error = status["state"], (status.get("error") or "").rstrip()
