@@ -48,16 +48,23 @@ def _known_targets(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _homeless(value: str) -> str:
+    # The configuration is for other people and machines too.
+    named = "; ~ stands for no home here: give a path from the project's folder, or a whole one (./~ for that name)"
+    return named if value.startswith("~") else ""
+
+
 Url = Annotated[str, Rule(f"^{_URL.pattern}$", _wrong_url)]
 BuilderName = Annotated[
     str, matching(r"[a-zA-Z][a-zA-Z0-9._-]{0,62}", "a builder's name: letters, digits, dots, underscores and hyphens")
 ]
-FilePath = Annotated[str, matching(r"[^\x00-\x1f\x7f]{1,4096}", "a path")]
+FilePath = Annotated[str, matching(r"(?!~)[^\x00-\x1f\x7f]{1,4096}", "a path", _homeless)]
 RegistryLocation = Annotated[
     str,
     matching(
-        r"(?:(?:s3|az|abfss?)://[^\s:?#]{3,1024}|(?![a-z0-9+]+://)[^\x00-\x1f\x7f]{1,1024})",
+        r"(?:(?:s3|az|abfss?)://[^\s:?#]{3,1024}|(?!~|[a-z0-9+]+://)[^\x00-\x1f\x7f]{1,1024})",
         "a folder, or a URL with s3://, az:// or abfs://, without a key in it",
+        _homeless,
     ),
 ]
 StackName = Annotated[

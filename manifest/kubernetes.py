@@ -11,7 +11,7 @@ from manifest.fields import OBJECT_NAME, Checked, ShortForm, matching, refusal
 from manifest.targets.aks import Namespace
 from manifest.targets.triggers import ServerUrl
 
-FilePath = Annotated[str, matching(r"[^\x00-\x1f\x7f]{1,4096}", "a path")]
+FilePath = Annotated[str, matching(r"(?!~[^/])[^\x00-\x1f\x7f]{1,4096}", "a path, with ~/ for your own home alone")]
 ContextName = Annotated[str, matching(r"[^\x00-\x1f\x7f]{1,253}", "a context's name, as kubectl lists them")]
 ObjectName = Annotated[
     str,

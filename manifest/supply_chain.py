@@ -8,10 +8,10 @@ from pydantic import Field, ValidationInfo, field_validator
 from manifest.fields import Checked, Rule, refusal
 from manifest.serving import OR_SWITCH
 
-_KEY = r"(?:env|awskms|azurekms|gcpkms|hashivault|k8s)://[^\s?#@]{1,1024}|(?!-)(?!.*://)[^\x00-\x1f\x7f]{1,4096}"
+_KEY = r"(?:env|awskms|azurekms|gcpkms|hashivault|k8s)://[^\s?#@]{1,1024}|(?!-|~[^/])(?!.*://)[^\x00-\x1f\x7f]{1,4096}"
 _ALLOWED = (
     "must be a file, env://VARIABLE, or a key in awskms://, azurekms://, gcpkms://, hashivault:// or k8s://, "
-    "not the key itself (what was given is not shown here)"
+    "with ~/ for your own home alone; not the key itself (what was given is not shown here)"
 )
 # Not repeated in the message: somebody may have put the key itself there.
 KeyReference = Annotated[str, Rule(f"^(?:{_KEY})$", lambda value: None if re.fullmatch(_KEY, value) else _ALLOWED)]

@@ -122,6 +122,25 @@ def test_a_value_that_no_tool_would_take_is_refused(key, value):
     assert problems({"targets": ["local-docker"], key: value})
 
 
+@pytest.mark.parametrize("key", ["modelRegistry", "releases", "caBundle"])
+def test_a_home_is_no_place_for_what_a_project_shares(key):
+    (said,) = problems({"targets": ["local-docker"], key: "~nobody/x"})
+    assert 'not "~nobody/x"; ~ stands for no home here' in said
+    assert load_environment({"targets": ["local-docker"], key: "./~nobody/x"}, source="Pulumi.dev.yaml")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("kubernetes", '{"kubeconfig": "~nobody/x"}'),
+        ("supplyChain", '{"sign": {"key": "~nobody/x"}, "verify": {"key": "~/x"}}'),
+    ],
+)
+def test_somebody_elses_home_is_no_place_for_what_is_ones_own(key, value):
+    (said,) = problems({"targets": ["local-docker"], key: value})
+    assert "with ~/ for your own home alone" in said
+
+
 def test_a_password_in_an_address_is_not_repeated():
     secret = "hunter2"
     for value in (
