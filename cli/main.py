@@ -17,6 +17,7 @@ import typer
 
 import cli.commands
 from cli.errors import CliError, Exit
+from cli.output import outlast_readers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,10 +63,9 @@ _EPILOG = f"Exit codes: {'; '.join(f'{one.value} {one.meaning}' for one in Exit)
 
 def main() -> None:
     """Run the command line, and exit."""
-    # A stream that the caller has closed is None: what would go there goes nowhere, and what is read is empty.
+    # A stream that the caller has closed is None: what is read is empty.
     sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123 - open as long as the process
-    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - as above
-    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - as above
+    outlast_readers()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -79,7 +79,11 @@ def run(arguments: Sequence[str]) -> int:
         The exit code.
     """
     try:
-        _application(arguments)(args=list(arguments), prog_name="slipway")
+        try:
+            _application(arguments)(args=list(arguments), prog_name="slipway")
+        finally:
+            # A disk that is full shows no later than here.
+            sys.stdout.flush()
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     except KeyboardInterrupt:

@@ -14,6 +14,7 @@ from cli.batch.target import BatchTarget, open_targets, told
 from cli.errors import CliError, Exit
 from cli.logs.events import event_of, readable
 from cli.options import DEFAULT_STACK, JsonOption, ModelArgument, OptionalModel, StackOption
+from cli.output import is_read
 from cli.stack.project import find_project
 from cli.stack.pulumi import Pulumi
 from cli.table import console, plain_table, print_json, say
@@ -139,6 +140,8 @@ def logs(
             else:
                 prefix = f"{number} | " if task is None and seen.job.tasks > 1 else ""
                 out.print(f"{prefix}{readable(line)}", soft_wrap=True)
+            if not is_read():
+                return
 
 
 @group.command()

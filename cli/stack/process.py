@@ -87,10 +87,8 @@ def _print_lines(stream: IO[bytes], keeps: Callable[[str], bool]) -> OSError | N
                 sys.stdout.write(line)
                 sys.stdout.flush()
             except OSError as error:
-                # Who read this has gone, as `head` does, or a disk is full; the program is still to be let finish.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                if not isinstance(error, BrokenPipeError):
-                    unwritten = error
+                # A disk is full; the program is still to be let finish.
+                unwritten = error
     return unwritten
 
 

@@ -141,14 +141,32 @@ def test_an_interruption_ends_with_130(monkeypatch, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_a_reader_that_went_away_is_no_error_to_talk_about():
-    command = [sys.executable, "-P", "-c", "from cli.main import main; main()", "schema"]
-    program = subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+def _program(*arguments, **streams):
+    command = [sys.executable, "-P", "-c", "from cli.main import main; main()", *arguments]
+    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, **streams)
+
+
+@pytest.mark.parametrize("arguments", [["schema"], ["--help"]])
+def test_a_reader_that_went_away_is_no_error(arguments):
+    program = _program(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     program.stdout.close()
     assert program.stderr.read() == b""
-    program.wait(20)
+    assert program.wait(120) == Exit.OK
+
+
+def test_a_reader_that_went_away_hides_no_failure(outside):
+    program = _program("status", cwd=outside, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    program.stdout.close()
+    program.stderr.close()
+    assert program.wait(120) == Exit.USAGE
+
+
+def test_an_output_on_a_full_disk_is_told_as_one():
+    with Path("/dev/full").open("w") as full:
+        program = _program("schema", stdout=full, stderr=subprocess.PIPE, text=True)
+        told = program.stderr.read()
+        assert program.wait(120) == Exit.FAILED
+    assert told == "The output cannot be written: No space left on device.\nMake room, and run it again.\n"
 
 
 def test_no_command_loads_what_only_another_needs():
