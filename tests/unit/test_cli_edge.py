@@ -5,8 +5,11 @@ import threading
 
 import pytest
 
+from cli.diagnosis.checks import last_error
+from cli.diagnosis.context import Context
 from cli.errors import Exit
 from cli.main import run
+from cli.stack.project import find_project
 from tests.unit.cli_harness import FakePulumi, write_iris
 from tests.unit.iot_hub_harness import EDGE, KEY, configuration, content, served
 
@@ -238,6 +241,18 @@ def test_a_log_is_read_by_the_devices_edge_agent(project, fleet, answering, caps
     answering("d-1", 400, "not known here")
     assert run(["logs", "iris", "--device", "d-1"]) == Exit.FAILED
     assert "On the device: iotedge logs iris" in capsys.readouterr().err
+
+
+def test_a_diagnosis_finds_the_last_error_on_a_device_that_fails_before_one_that_serves(project, fleet, answering):
+    [found] = last_error.check(Context(find_project(), "dev"))
+    assert (found.status, found.model) == ("skipped", "iris")
+    fleet("d-1")
+    fleet("d-2", running="failed", exitCode=3)
+    boom = "2026-01-01T00:00:01Z ERROR   slipway: boom"
+    answering("d-2", 200, [{"id": "iris", "payload": f"first\n{boom}\n"}])
+    [found] = last_error.check(Context(find_project(), "dev"))
+    assert (found.status, found.model, found.message) == ("warning", "iris", f"Its last error: {boom}")
+    assert "`slipway logs iris --device d-2`" in found.mend
 
 
 def test_the_connection_string_of_a_registered_device_is_printed_alone(project, capsys):

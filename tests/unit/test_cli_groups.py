@@ -2,17 +2,21 @@
 
 import contextlib
 import json
+import os
 import threading
+from pathlib import Path
 
 import httpx
 import pytest
 
 from azure_management.place import Place, place_of
+from cli.diagnosis.checks import last_error
 from cli.diagnosis.context import Context
 from cli.diagnosis.run import diagnose
-from cli.errors import Exit
+from cli.errors import CliError, Exit
 from cli.main import run
-from cli.stack.project import Project
+from cli.output import outlast_readers
+from cli.stack.project import Project, find_project
 from standins.azure_management.service import ManagementServer
 from standins.azure_metadata.tokens import Tokens
 from standins.azure_native.kinds.kind import made_up
@@ -162,6 +166,36 @@ def test_a_log_is_followed_until_its_group_is_gone(project, azure, capsys, monke
     assert "is not there" in seen.err
 
 
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_log_that_is_followed_ends_when_its_reader_has_gone(project, azure, monkeypatch, form):
+    over = threading.Event()
+
+    def look(_seconds):
+        over.wait(20)
+        raise CliError("It is over.")
+
+    monkeypatch.setattr("cli.placements.groups.time.sleep", look)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as out, Path(os.devnull).open("w") as err:  # noqa: PTH123 - no path
+        monkeypatch.setattr("sys.stdout", out)
+        monkeypatch.setattr("sys.stderr", err)
+        outlast_readers()
+        assert run(["logs", "iris", "-f", *form]) == Exit.OK
+    over.set()
+
+
+def test_a_diagnosis_finds_the_last_error_of_a_group_without_an_engine_here(project, azure):
+    errors = [f"2026-01-01T00:00:0{at}Z ERROR   slipway: boom {at}" for at in (1, 2)]
+    azure.docker.written = [*errors, "over"]
+    [found] = last_error.check(Context(find_project(), "dev"))
+    assert (found.status, found.model, found.message) == ("warning", "iris", f"Its last error: {errors[-1]}")
+    assert "`slipway logs iris`" in found.mend
+    azure.docker.written = ["first"]
+    [found] = last_error.check(Context(find_project(), "dev"))
+    assert (found.status, found.model) == ("ok", "iris")
+
+
 def test_a_container_that_has_not_started_has_written_nothing(project, azure, capsys):
     azure.docker.written = None
     assert run(["logs", "iris"]) == Exit.OK
@@ -218,9 +252,8 @@ def test_an_api_that_throttles_is_waited_for_as_long_as_it_asks_and_then_told(
 
 def test_a_stand_in_that_has_ended_is_told_with_what_starts_it(project, azure, capsys):
     azure.serve("t", address="http://127.0.0.1:9")
-    assert "does not answer at http://127.0.0.1:9: `slipway up -- --refresh` starts it" in refused(
-        capsys, "logs", "iris"
-    )
+    said = refused(capsys, "logs", "iris")
+    assert "does not answer at http://127.0.0.1:9: `slipway up --stack STACK -- --refresh` starts it" in said
 
 
 def test_a_login_that_is_not_taken_is_told(project, azure, capsys):

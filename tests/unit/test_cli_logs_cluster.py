@@ -7,8 +7,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from cli.diagnosis.checks import last_error
+from cli.diagnosis.context import Context
 from cli.errors import Exit
 from cli.main import run
+from cli.stack.project import find_project
 from tests.unit.cli_harness import FakePulumi, write_iris
 
 MANIFEST = """models:
@@ -148,3 +151,12 @@ def test_lines_of_a_model_with_several_pods_stand_behind_their_pods_name(api, ca
     assert capsys.readouterr().out.splitlines() == ["iris-1 | line 1", "iris-2 | line 2", "digits | line 3"]
     assert run(["logs", "iris"]) == Exit.OK
     assert capsys.readouterr().out.splitlines() == ["iris-1 | line 1", "iris-2 | line 2"]
+
+
+def test_a_diagnosis_finds_the_last_error_of_each_model_in_all_of_its_pods(api):
+    late, early = (f"2026-01-01T00:00:00Z ERROR   slipway: boom {at}" for at in (2, 1))
+    api.pods = {"iris-1": ([late], "whole"), "iris-2": ([early], "whole"), "digits-1": ([], "refused")}
+    digits, iris = last_error.check(Context(find_project(), "dev"))
+    assert (iris.status, iris.model, iris.message) == ("warning", "iris", f"Its last error: {late}")
+    assert (digits.status, digits.model) == ("skipped", "digits")
+    assert digits.message == f"The log of digits-1 was not read: The cluster refuses: {CREATING}"
