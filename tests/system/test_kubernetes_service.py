@@ -7,8 +7,8 @@ import time
 
 import kubernetes
 import pytest
-from cli.placements.placement import Placement
 
+from cli.placements.placement import Placement
 from cli.placements.port_forward import reached
 from cli.placements.service import score
 from cli.stack.project import Project as Checkout

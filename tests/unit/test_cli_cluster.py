@@ -5,11 +5,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from cli.placements.placement import Placement
 
 from cli.batch.target import _engine
 from cli.errors import CliError
 from cli.placements.cluster import Cluster
+from cli.placements.placement import Placement
 
 KUBECONFIG = """
 apiVersion: v1

@@ -3,12 +3,12 @@
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
-from cli.placements.placement import Placement
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.graph.graph import graph_of
 from cli.graph.svg import draw
+from cli.placements.placement import Placement
 from cli.placements.states import NOT_DEPLOYED, NOT_LIVE
 
 SVG = "{http://www.w3.org/2000/svg}"

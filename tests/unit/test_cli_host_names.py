@@ -3,12 +3,12 @@
 import socket
 
 import pytest
-from cli.placements.placement import Placement
 
 from cli.errors import Exit
 from cli.main import run
 from cli.placements.host_names import missing_name, wrong_name
 from cli.placements.keys import Keys
+from cli.placements.placement import Placement
 from cli.placements.samples import score_samples
 from cli.releases.promotion import to_be_asked
 from cli.stack.project import Project

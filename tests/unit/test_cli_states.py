@@ -4,13 +4,13 @@ from types import SimpleNamespace
 from typing import get_args
 
 import pytest
-from cli.placements.placement import Placement
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.diagnosis.checks.health import _judged, _on_devices
 from cli.graph.graph import graph_of
 from cli.placements.devices import DeviceState, overall
+from cli.placements.placement import Placement
 from cli.placements.pods import ROLLED_BACK, SLEEPS, state_of
 from cli.placements.states import TONES, tone_of
 from cli.table import print_placements

@@ -1,8 +1,8 @@
 """What is printed where there is no terminal."""
 
-from cli.placements.placement import Placement
 from rich.console import Console
 
+from cli.placements.placement import Placement
 from cli.placements.states import NOT_DEPLOYED, NOT_LIVE
 from cli.table import console, plain_table, print_json, print_placements, print_text
 
