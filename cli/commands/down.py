@@ -3,7 +3,8 @@
 from cli.deployment.recovery import recover
 from cli.editing.debugging import LABEL as DEBUG_LABEL
 from cli.errors import CliError
-from cli.images.removal import is_local, remove_tags
+from cli.images.names import is_local
+from cli.images.removal import remove_tags
 from cli.options import DEFAULT_STACK, PulumiArguments, StackOption
 from cli.placements.containers import BATCH_LABEL, Engine
 from cli.stack.locks import only_run

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cli.images.copy import INDEXES, parts_of
-from cli.images.registry import Registry, RegistryError
-from cli.images.removal import is_local
+from cli.images.connection import RegistryError
+from cli.images.names import is_local, parts_of
+from cli.images.registry import Manifest, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,26 +51,22 @@ def _images(image: str) -> Iterator[tuple[str, list[str]]]:
     """The digest that a name stands for, with the layers of each platform's image below it; nothing where it is not."""
     host, name, tag = parts_of(image)
     # A digest is a courtesy: nobody waits for a registry that does not answer.
-    registry = Registry(host, wait=lambda _: None)
-    try:
-        digest = registry.digest(name, tag)
-        content, media_type = registry.manifest(name, digest)
-        manifest = json.loads(content)
-        if (manifest.get("mediaType") or media_type) not in INDEXES:
-            yield digest, _digests(manifest)
+    with Registry(host, wait=lambda _: None) as registry:
+        try:
+            manifest = registry.manifest(name, tag)
+            if not manifest.is_index:
+                yield manifest.digest, _digests(manifest)
+                return
+            for one in manifest.document.get("manifests") or []:
+                if (one.get("platform") or {}).get("os") != _UNKNOWN:
+                    yield manifest.digest, _digests(registry.manifest(name, one["digest"]))
+        except (RegistryError, ValueError, KeyError, TypeError, AttributeError):
             return
-        for one in manifest.get("manifests") or []:
-            if (one.get("platform") or {}).get("os") != _UNKNOWN:
-                yield digest, _digests(json.loads(registry.manifest(name, one["digest"])[0]))
-    except (RegistryError, ValueError, KeyError, TypeError, AttributeError):
-        return
-    finally:
-        registry.close()
 
 
 def _layers(image: str) -> list[str]:
     return next((layers for _, layers in _images(image)), [])
 
 
-def _digests(manifest: dict[str, Any]) -> list[str]:
-    return [str(one["digest"]) for one in manifest["layers"]]
+def _digests(manifest: Manifest) -> list[str]:
+    return [str(one["digest"]) for one in manifest.document["layers"]]

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cli.images.registry import MANIFEST_TYPES, Registry
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-# What lists other manifests: an image for several platforms, or one with its attestations.
-INDEXES = (MANIFEST_TYPES[0], MANIFEST_TYPES[2])
+from cli.images.names import parts_of
+from cli.images.registry import Manifest, Registry
 
 
 class ImageCopier:
@@ -63,16 +58,13 @@ class ImageCopier:
         here, there, tag = self._registry(from_host), self._registry(to_host), _signature_tag(digest)
         if (from_host, from_name) == (to_host, to_name) or not here.has("manifests", from_name, tag):
             return False
-        content, media_type = here.manifest(from_name, tag)
-        manifest = json.loads(content)
-        if there.has("manifests", to_name, tag):
-            others = json.loads(there.manifest(to_name, tag)[0])
-            if _signatures(manifest) <= _signatures(others):
-                # The target's own signatures beside these stay.
-                return True
-        for blob in _blobs(manifest):
+        manifest = here.manifest(from_name, tag)
+        if there.has("manifests", to_name, tag) and _signatures(manifest) <= _signatures(there.manifest(to_name, tag)):
+            # The target's own signatures beside these stay.
+            return True
+        for blob in manifest.blobs:
             self._blob(here, from_name, there, to_name, blob)
-        there.put_manifest(to_name, tag, content, manifest.get("mediaType") or media_type)
+        there.put_manifest(to_name, tag, manifest)
         return True
 
     def _registry(self, host: str) -> Registry:
@@ -84,17 +76,15 @@ class ImageCopier:
         # A registry takes a manifest only after all that it names: where it is, everything is.
         if target.has("manifests", new_name, digest):
             return 0
-        content, media_type = source.manifest(name, digest)
-        manifest = json.loads(content)
-        media_type = manifest.get("mediaType") or media_type
+        manifest = source.manifest(name, digest)
         sent = 0
-        if media_type in INDEXES:
-            for child in manifest.get("manifests") or []:
+        if manifest.is_index:
+            for child in manifest.document.get("manifests") or []:
                 sent += self._manifest(source, name, target, new_name, child["digest"])
         else:
-            for blob in _blobs(manifest):
+            for blob in manifest.blobs:
                 sent += self._blob(source, name, target, new_name, blob)
-        target.put_manifest(new_name, digest, content, media_type)
+        target.put_manifest(new_name, digest, manifest)
         return sent
 
     def _blob(self, source: Registry, name: str, target: Registry, new_name: str, blob: dict[str, Any]) -> int:
@@ -124,18 +114,15 @@ def image_size(image: str) -> int | None:
         image: Its name with a tag or a digest.
     """
     host, name, reference = parts_of(image)
-    registry = Registry(host, wait=lambda _: None)
-    try:
-        content, media_type = registry.manifest(name, reference)
-        manifest = json.loads(content)
-        if (manifest.get("mediaType") or media_type) in INDEXES:
-            # The first is the image; what follows are other platforms or its attestations.
-            manifest = json.loads(registry.manifest(name, manifest["manifests"][0]["digest"])[0])
-        return sum(int(layer["size"]) for layer in manifest["layers"])
-    except Exception:  # noqa: BLE001 - a size is a courtesy: whatever is wrong, the rest goes on without it
-        return None
-    finally:
-        registry.close()
+    with Registry(host, wait=lambda _: None) as registry:
+        try:
+            manifest = registry.manifest(name, reference)
+            if manifest.is_index:
+                # The first is the image; what follows are other platforms or its attestations.
+                manifest = registry.manifest(name, manifest.document["manifests"][0]["digest"])
+            return sum(int(layer["size"]) for layer in manifest.document["layers"])
+        except Exception:  # noqa: BLE001 - a size is a courtesy: whatever is wrong, the rest goes on without it
+            return None
 
 
 def has_signature(image: str) -> bool:
@@ -148,32 +135,15 @@ def has_signature(image: str) -> bool:
         RegistryError: The registry does not answer.
     """
     host, name, digest = parts_of(image)
-    registry = Registry(host)
-    try:
+    with Registry(host) as registry:
         return registry.has("manifests", name, _signature_tag(digest))
-    finally:
-        registry.close()
 
 
 def _signature_tag(digest: str) -> str:
     return f"{digest.replace(':', '-')}.sig"
 
 
-def _signatures(manifest: dict[str, Any]) -> set[str]:
+def _signatures(manifest: Manifest) -> set[str]:
     """The signatures of a manifest of cosign's, each as a text that is like no other's."""
-    return {json.dumps([one["digest"], one.get("annotations")], sort_keys=True) for one in manifest["layers"]}
-
-
-def _blobs(manifest: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    return [manifest["config"], *(manifest.get("layers") or [])]
-
-
-def parts_of(image: str) -> tuple[str, str, str]:
-    """Return registry, repository, and digest or tag of an image's name."""
-    host, _, rest = image.partition("/")
-    name, at, digest = rest.partition("@")
-    if at:
-        # What says both has its tag for readers.
-        return host, name.partition(":")[0], digest
-    name, _, tag = rest.rpartition(":")
-    return host, name, tag
+    layers = manifest.document["layers"]
+    return {json.dumps([one["digest"], one.get("annotations")], sort_keys=True) for one in layers}

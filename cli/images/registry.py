@@ -1,128 +1,123 @@
-"""A client of image registries: what copying an image by its digest needs of the OCI distribution API.
+"""A client of image registries: what looking, copying and removing by digest need of the OCI distribution API.
 
-https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md; tokens as in
-https://distribution.github.io/distribution/spec/auth/token/ and, for Azure's registry, /auth/oauth/.
+https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import re
-import time
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from cli.errors import CliError
-from cli.images.removal import is_local
+from cli.images.connection import Connection, RegistryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-T = TypeVar("T")
-MANIFEST_TYPES = (
+# What lists other manifests: an image for several platforms, or one with its attestations.
+_INDEX_TYPES = (
     "application/vnd.oci.image.index.v1+json",
-    "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+_MANIFEST_TYPES = (
+    *_INDEX_TYPES,
+    "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
-_TRIES = 4
-_FIRST_WAIT_SECONDS = 0.5
-# What a registry may ask for; who has to wait longer had better try again later.
-_LONGEST_WAIT_SECONDS = 60.0
+_ACCEPT = {"Accept": ", ".join(_MANIFEST_TYPES)}
 _PIECE = 1024 * 1024
-_SECONDS = 60.0
-_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
-_DOCKER_HUB = "docker.io"
 # A manifest is small; what says to be larger is none.
 _LARGEST_MANIFEST = 4 * 1024 * 1024
 
 
-class RegistryError(CliError):
-    """A registry answered with an error, or not at all."""
-
-
-class _BusyError(RegistryError):
-    """A registry cannot do it now: asked again, it may.
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest as a registry has it.
 
     Attributes:
-        seconds: How long it asks to wait; 0 where it does not say.
+        content: Its bytes.
+        media_type: What it is.
+        document: What it says.
     """
 
-    seconds: float
+    content: bytes
+    media_type: str
+    document: dict[str, Any]
 
-    def __init__(self, message: str, seconds: float) -> None:
-        super().__init__(message)
-        self.seconds = seconds
+    @property
+    def digest(self) -> str:
+        """Its digest."""
+        return _sha256(self.content)
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it lists other manifests."""
+        return self.media_type in _INDEX_TYPES
+
+    @property
+    def blobs(self) -> list[dict[str, Any]]:
+        """What an image's manifest names: its configuration and its layers."""
+        return [self.document["config"], *(self.document.get("layers") or [])]
 
 
-class Registry:
-    """One registry, with the credentials that `docker login` left for it.
+class Registry(Connection):
+    """One registry, as images are asked for, copied and removed there."""
 
-    Attributes:
-        host: As image names begin.
-    """
+    def wants_login(self) -> bool:
+        """Tell whether the registry, asked for its version of the protocol, wants a login first.
 
-    host: str
-
-    def __init__(self, host: str, *, wait: Callable[[float], None] = time.sleep) -> None:
-        """Connect at the first request.
-
-        Args:
-            host: As image names begin, without a path.
-            wait: Waits between two tries.
+        Raises:
+            RegistryError: It does not answer, or is no registry.
         """
-        self.host = host
-        self._wait = wait
-        scheme = "http" if is_local(host) else "https"
-        self._client = httpx.Client(
-            base_url=f"{scheme}://{host}",
-            timeout=_SECONDS,
-            trust_env=not is_local(host),
-            # A registry hands blobs out from elsewhere; httpx takes our credentials off before it goes there.
-            follow_redirects=True,
-        )
-        self._tokens: dict[str, str] = {}
+        answer = self.again(lambda: self._client.get("/v2/", follow_redirects=False))
+        if answer.status_code not in {httpx.codes.OK, httpx.codes.UNAUTHORIZED}:
+            raise RegistryError(f"{answer.url} answers {answer.status_code}: that is no image registry.")
+        return answer.status_code == httpx.codes.UNAUTHORIZED
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+    def repositories(self, prefix: str) -> list[str]:
+        """Return the repositories whose names begin with a prefix.
 
-    def has(self, kind: str, repository: str, digest: str) -> bool:
+        Raises:
+            RegistryError: The registry does not tell.
+        """
+        found = self._listed("/v2/_catalog?n=1000", "repositories", "registry:catalog:*")
+        return [name for name in found if name.startswith(prefix)]
+
+    def tags(self, repository: str) -> list[str]:
+        """Return the tags of a repository.
+
+        Raises:
+            RegistryError: The registry does not tell.
+        """
+        return self._listed(f"/v2/{repository}/tags/list", "tags", f"repository:{repository}:pull")
+
+    def has(self, kind: str, repository: str, reference: str) -> bool:
         """Tell whether the registry has a blob or a manifest.
 
         Args:
             kind: `blobs` or `manifests`.
             repository: The repository.
-            digest: As `sha256:...`.
+            reference: The digest, as `sha256:...`; of a manifest, also a tag.
 
         Raises:
             RegistryError: It does not answer, is busy all the time, or does not let us look.
         """
-        answer = self.request(
-            "HEAD",
-            f"/v2/{repository}/{kind}/{digest}",
-            what=f"does not tell whether it has {repository}@{digest}",
-            codes=(httpx.codes.OK, httpx.codes.NOT_FOUND),
-            scope=f"repository:{repository}:pull",
-        )
-        return answer.status_code == httpx.codes.OK
+        return self._head(kind, repository, reference).is_success
 
-    def digest(self, repository: str, reference: str) -> str:
-        """Return the digest that a tag stands for now.
+    def digest(self, repository: str, tag: str) -> str | None:
+        """Return the digest that a tag stands for now; None where there is no such tag.
 
         Raises:
-            RegistryError: The registry does not have it, or does not say.
+            RegistryError: As `has`.
         """
-        if reference.startswith("sha256:"):
-            return reference
-        return _sha256(self.manifest(repository, reference)[0])
+        digest: str | None = self._head("manifests", repository, tag).headers.get("Docker-Content-Digest")
+        return digest
 
-    def manifest(self, repository: str, reference: str) -> tuple[bytes, str]:
-        """Return a manifest and its media type; one that was asked by its digest has been checked against it.
+    def manifest(self, repository: str, reference: str) -> Manifest:
+        """Return a manifest; one that was asked by its digest has been checked against it.
 
         Raises:
             RegistryError: The registry does not have it, or what it sent is something else.
@@ -132,14 +127,20 @@ class Registry:
             f"/v2/{repository}/manifests/{reference}",
             what=f"does not have {repository}@{reference}",
             codes=(httpx.codes.OK,),
+            headers=_ACCEPT,
             scope=f"repository:{repository}:pull",
         )
         content = answer.content
-        if len(content) > _LARGEST_MANIFEST:
-            raise RegistryError(f"{self.host} sent a manifest of {repository}@{reference} that is no manifest.")
         if reference.startswith("sha256:") and _sha256(content) != reference:
             raise RegistryError(f"{self.host} sent other bytes than {repository}@{reference}.")
-        return content, answer.headers.get("Content-Type", "").partition(";")[0]
+        try:
+            document = json.loads(content) if len(content) <= _LARGEST_MANIFEST else None
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise RegistryError(f"{self.host} sent a manifest of {repository}@{reference} that is no manifest.")
+        media_type = document.get("mediaType") or answer.headers.get("Content-Type", "").partition(";")[0]
+        return Manifest(content, media_type, document)
 
     def blob(self, repository: str, digest: str) -> Iterator[bytes]:
         """Return a blob's bytes, piece by piece; wrong ones end in an error before the last piece is passed on.
@@ -153,7 +154,7 @@ class Registry:
         # A token may have run out while what came before was copied; this request renews it.
         self.has("blobs", repository, digest)
         path, scope = f"/v2/{repository}/blobs/{digest}", f"repository:{repository}:pull"
-        with self._client.stream("GET", path, headers=self._headers(scope)) as answer:
+        with self._client.stream("GET", path, headers=self._login.headers(scope)) as answer:
             self._expect(answer, (httpx.codes.OK,), f"does not hand out {repository}@{digest}")
             held = b""
             for piece in answer.iter_bytes(_PIECE):
@@ -190,14 +191,14 @@ class Registry:
             url.copy_merge_params({"digest": digest}),
             content=pieces,
             headers={
-                **(self._headers(scope) if url.host == self._client.base_url.host else {}),
+                **(self._login.headers(scope) if url.host == self._client.base_url.host else {}),
                 "Content-Length": str(size),
                 "Content-Type": "application/octet-stream",
             },
         )
         self._expect(answer, (httpx.codes.CREATED,), f"refuses {repository}@{digest}")
 
-    def put_manifest(self, repository: str, reference: str, content: bytes, media_type: str) -> None:
+    def put_manifest(self, repository: str, reference: str, manifest: Manifest) -> None:
         """Add a manifest by its digest, or under a tag.
 
         Raises:
@@ -208,65 +209,51 @@ class Registry:
             f"/v2/{repository}/manifests/{reference}",
             what=f"refuses {repository}@{reference}",
             codes=(httpx.codes.CREATED,),
-            content=content,
-            headers={"Content-Type": media_type},
+            content=manifest.content,
+            headers={"Content-Type": manifest.media_type},
             scope=f"repository:{repository}:pull,push",
         )
 
-    def request(
-        self, method: str, path: str, *, what: str, codes: tuple[int, ...] | None = None, scope: str, **options: Any
-    ) -> httpx.Response:
-        """Send a request, again where the registry is only busy, and with a token where it wants one.
-
-        Args:
-            method: As in HTTP.
-            path: On the registry.
-            what: Says in a message what the registry does that answers anything else.
-            codes: Answers that are welcome; None for each but a busy registry's.
-            scope: What a token has to allow.
-            options: For httpx.
+    def delete(self, repository: str, digest: str) -> None:
+        """Remove a manifest, with all of its tags; one that is gone already is no error.
 
         Raises:
-            RegistryError: There is no answer, or another one.
+            RegistryError: The registry refuses.
         """
+        answer = self.request(
+            "DELETE",
+            f"/v2/{repository}/manifests/{digest}",
+            what=f"does not remove {repository}@{digest}",
+            codes=(httpx.codes.ACCEPTED, httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED),
+            scope=f"repository:{repository}:delete",
+        )
+        if answer.status_code == httpx.codes.METHOD_NOT_ALLOWED:
+            raise RegistryError(
+                f"The registry {self.host} deletes nothing.",
+                hint="Its configuration needs storage.delete.enabled: true.",
+            )
 
-        def act() -> httpx.Response:
-            answer = self._once(method, path, scope, options)
-            self._expect(answer, codes, what)
-            return answer
-
-        return self.again(act)
-
-    def again(self, act: Callable[[], T]) -> T:
-        """Do something, and once more after a broken connection or from a busy registry, with growing pauses.
-
-        Raises:
-            RegistryError: It fails each time.
-        """
-        for left in reversed(range(_TRIES)):
-            asked = 0.0
+    def _listed(self, page: str, key: str, scope: str) -> list[str]:
+        found: list[str] = []
+        codes = (httpx.codes.OK, httpx.codes.NOT_FOUND)
+        while page:
+            answer = self.request("GET", page, what=f"does not list its {key}", codes=codes, scope=scope)
             try:
-                return act()
-            except httpx.TransportError as error:
-                if not left:
-                    raise RegistryError(
-                        f"The registry {self.host} does not answer: {str(error) or type(error).__name__}."
-                    ) from None
-            except _BusyError as error:
-                if not left:
-                    # No longer as busy: an `again` around this one would do all the tries again.
-                    raise RegistryError(str(error)) from None
-                asked = error.seconds
-            self._wait(max(asked, _FIRST_WAIT_SECONDS * 2 ** (_TRIES - 1 - left)))
-        raise AssertionError  # The last try returns or raises.
+                found += answer.json().get(key) or []
+            except (ValueError, AttributeError):
+                raise RegistryError(f"{self.host} sent something else than a list of {key}.") from None
+            page = str(answer.links.get("next", {}).get("url", ""))
+        return found
 
-    def _once(self, method: str, path: str, scope: str, options: dict[str, Any]) -> httpx.Response:
-        headers = {"Accept": ", ".join(MANIFEST_TYPES), **options.get("headers", {})}
-        rest = {key: value for key, value in options.items() if key != "headers"}
-        answer = self._client.request(method, path, headers={**headers, **self._headers(scope)}, **rest)
-        if answer.status_code == httpx.codes.UNAUTHORIZED and self._authorize(answer, scope):
-            answer = self._client.request(method, path, headers={**headers, **self._headers(scope)}, **rest)
-        return answer
+    def _head(self, kind: str, repository: str, reference: str) -> httpx.Response:
+        return self.request(
+            "HEAD",
+            f"/v2/{repository}/{kind}/{reference}",
+            what=f"does not tell whether it has {repository}@{reference}",
+            codes=(httpx.codes.OK, httpx.codes.NOT_FOUND),
+            headers=_ACCEPT,
+            scope=f"repository:{repository}:pull",
+        )
 
     def _begin(self, repository: str, query: dict[str, str], scope: str) -> str | None:
         answer = self.request(
@@ -281,80 +268,6 @@ class Registry:
             return None
         return str(answer.headers.get("Location", ""))
 
-    def _headers(self, scope: str) -> dict[str, str]:
-        token = self._tokens.get(scope)
-        return {"Authorization": token} if token else {}
-
-    def _authorize(self, refused: httpx.Response, scope: str) -> bool:
-        """Get what the registry asks for; tell whether there is any."""
-        kind, _, rest = refused.headers.get("WWW-Authenticate", "").partition(" ")
-        login = _login(self.host)
-        basic = _basic(login)
-        if kind.lower() == "basic" and basic:
-            self._tokens[scope] = basic
-            return True
-        wanted = dict(_CHALLENGE.findall(rest))
-        # A token goes only where the answer came from encrypted, or to this machine.
-        if kind.lower() != "bearer" or not wanted.get("realm", "").startswith(
-            str(self._client.base_url.scheme) + "://"
-        ):
-            return False
-        query = {"service": wanted.get("service", ""), "scope": scope}
-        if login.get("IdentityToken"):
-            form = {**query, "grant_type": "refresh_token", "refresh_token": login["IdentityToken"]}
-            answer = self._client.post(wanted["realm"], data=form)
-        else:
-            query_ = [("service", query["service"]), *(("scope", one) for one in scope.split(" "))]
-            answer = self._client.get(wanted["realm"], params=query_, headers={"Authorization": basic} if basic else {})
-        told = answer.json() if answer.is_success else {}
-        token = told.get("access_token") or told.get("token")
-        if token:
-            self._tokens[scope] = f"Bearer {token}"
-        return bool(token)
-
-    def _expect(self, answer: httpx.Response, codes: tuple[int, ...] | None, what: str) -> None:
-        told = f"The registry {self.host} {what} (HTTP {answer.status_code})."
-        if answer.is_server_error or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
-            raise _BusyError(told, _seconds(answer.headers.get("Retry-After", "")))
-        if codes is None or answer.status_code in codes:
-            return
-        hint = None
-        if answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
-            hint = f"Log in first, with rights to pull and push: docker login {self.host}"
-        raise RegistryError(told, hint=hint)
-
-
-def _seconds(retry_after: str) -> float:
-    """How long a Retry-After asks to wait: a number of seconds or a date (RFC 9110, 10.2.3); 0 for neither."""
-    if retry_after.isdecimal():
-        return min(float(retry_after), _LONGEST_WAIT_SECONDS)
-    try:
-        when = parsedate_to_datetime(retry_after)
-    except ValueError:
-        return 0.0
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return min(max((when - datetime.now(UTC)).total_seconds(), 0.0), _LONGEST_WAIT_SECONDS)
-
 
 def _sha256(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-def _login(host: str) -> dict[str, str]:
-    """What `docker login` keeps for a registry, from its file or from the system's credential store."""
-    # It brings all of the Docker client along, which most commands have no use for.
-    from docker import auth, errors  # noqa: PLC0415 - see above
-
-    try:
-        return auth.load_config().resolve_authconfig(None if host == _DOCKER_HUB else host) or {}
-    except (OSError, ValueError, errors.DockerException):
-        return {}
-
-
-def _basic(login: dict[str, str]) -> str | None:
-    user = login.get("Username") or login.get("username")
-    password = login.get("Password") or login.get("password")
-    if not user or not password:
-        return None
-    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"

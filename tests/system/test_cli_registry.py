@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from cli.errors import CliError
-from cli.images.removal import is_local, remove_tags
+from cli.images.names import is_local
+from cli.images.removal import remove_tags
 
 pytestmark = pytest.mark.system
 

@@ -8,7 +8,7 @@ import tarfile
 
 import pytest
 
-from cli.images.copy import INDEXES, parts_of
+from cli.images.names import parts_of
 from cli.images.registry import Registry
 from manifest.platforms import own_platform
 from tests.system.checkout import ROOT, Project
@@ -79,11 +79,11 @@ def images(deployed):
     """The manifest of each platform's image, below the digest that the targets have."""
     host, name, digest = parts_of(deployed.exported()["image"])
     registry = Registry(host)
-    content, media_type = registry.manifest(name, digest)
-    assert media_type in INDEXES
+    index = registry.manifest(name, digest)
+    assert index.is_index
     found = {}
-    for one in json.loads(content)["manifests"]:
-        manifest = json.loads(registry.manifest(name, one["digest"])[0])
+    for one in index.document["manifests"]:
+        manifest = registry.manifest(name, one["digest"]).document
         config = json.loads(b"".join(registry.blob(name, manifest["config"]["digest"])))
         parts = ("os", "architecture", "variant")
         assert [config.get(part) for part in parts] == [one["platform"].get(part) for part in parts]

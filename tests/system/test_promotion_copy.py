@@ -7,8 +7,9 @@ import httpx
 import pytest
 
 from cli.errors import CliError
+from cli.images.connection import RegistryError
 from cli.images.copy import image_size
-from cli.images.registry import Registry, RegistryError
+from cli.images.registry import Registry
 from tests.system.small_images import INDEX, MANIFEST, SOURCE, digest_of, pushing
 
 pytestmark = pytest.mark.system

@@ -11,8 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from cli.images.connection import RegistryError
 from cli.images.copy import ImageCopier
-from cli.images.registry import Registry, RegistryError
+from cli.images.registry import Registry
 
 CONTENT = b'{"schemaVersion": 2, "layers": []}'
 DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
@@ -91,7 +92,7 @@ def login(tmp_path, monkeypatch):
 
 def test_a_busy_registry_is_asked_again():
     with _serving(busy=3) as server:
-        assert server.registry.manifest("x", DIGEST)[0] == CONTENT
+        assert server.registry.manifest("x", DIGEST).content == CONTENT
     with _serving(busy=4) as server, pytest.raises(RegistryError, match="HTTP 503"):
         server.registry.manifest("x", DIGEST)
 
@@ -182,7 +183,7 @@ def test_a_registry_that_wants_a_token_gets_one_for_the_login(login):
     challenge = 'Bearer realm="http://127.0.0.1:{port}/token",service="registry"'
     with _serving(challenge=challenge, wants="Bearer good") as server:
         basic = login(server.registry.host)
-        assert server.registry.manifest("x", DIGEST)[0] == CONTENT
+        assert server.registry.manifest("x", DIGEST).content == CONTENT
         [(path, authorization)] = [one for one in server.seen if one[0].startswith("/token")]
     assert authorization == basic
     assert path == "/token?service=registry&scope=repository%3Ax%3Apull"
@@ -191,7 +192,7 @@ def test_a_registry_that_wants_a_token_gets_one_for_the_login(login):
 def test_a_registry_that_wants_the_login_itself_gets_it(login):
     with _serving(challenge='Basic realm="x"') as server:
         server.wants = login(server.registry.host)
-        assert server.registry.manifest("x", DIGEST)[0] == CONTENT
+        assert server.registry.manifest("x", DIGEST).content == CONTENT
 
 
 def test_without_a_login_the_refusal_says_how_to_log_in(login):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cli.diagnosis.finding import Finding
-from cli.images.registry import Registry, RegistryError
+from cli.images.connection import RegistryError
+from cli.images.registry import Registry
 from cli.stack.project import short_name
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import httpx
-
 from cli.diagnosis.finding import Finding
-from cli.images.removal import is_local
+from cli.images.connection import RegistryError
+from cli.images.names import is_local
+from cli.images.registry import Registry
 from cli.stack.wanted import makes_registry, own_registry
 
 if TYPE_CHECKING:
@@ -27,23 +27,19 @@ def check(context: Context) -> Iterator[Finding]:
             yield Finding("skipped", f"The first deployment of {context.stack} makes its registry.")
             return
         registry = own
-    host, local = registry.partition("/")[0], is_local(registry)
-    url = f"{'http' if local else 'https'}://{host}/v2/"
+    host = registry.partition("/")[0]
     try:
-        with httpx.Client(timeout=_SECONDS, trust_env=not local) as client:
-            status = client.get(url).status_code
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        yield Finding("problem", f"{host} does not answer: {str(error) or type(error).__name__}.", _mend(host, local))
+        with Registry(host, wait=lambda _: None, seconds=_SECONDS) as there:
+            wants_login = there.wants_login()
+    except RegistryError as error:
+        yield Finding("problem", str(error), _mend(host))
         return
-    if status in (httpx.codes.OK, httpx.codes.UNAUTHORIZED):
-        yield Finding("ok", f"{host} answers{', and wants a login' if status == httpx.codes.UNAUTHORIZED else ''}.")
-    else:
-        yield Finding("problem", f"{url} answers {status}: that is no image registry.", _mend(host, local))
+    yield Finding("ok", f"{host} answers{', and wants a login' if wants_login else ''}.")
 
 
-def _mend(host: str, local: bool) -> str:
+def _mend(host: str) -> str:
     return (
         "Run `make setup`: it starts the local registry."
-        if local
+        if is_local(host)
         else f"Look whether {host} can be reached from here, or change slipway:registry."
     )
