@@ -122,7 +122,7 @@ def _application(arguments: Sequence[str]) -> typer.Typer:
     for name in (named,) if named in COMMANDS else COMMANDS:
         module = import_module(f"cli.commands.{name.replace('-', '_')}")
         if hasattr(module, "group"):
-            application.add_typer(module.group, name=name, epilog=_EPILOG, no_args_is_help=True)
+            application.add_typer(module.group, name=name, epilog=_EPILOG)
         else:
             application.command(name, epilog=_EPILOG)(module.command)
     return application

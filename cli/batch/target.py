@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError, Exit
-from cli.placements.choose import sentence
+from cli.placements.choose import no_such
 from cli.placements.placement import BATCH, LOCAL
 from cli.stack.project import short_name
 from jobs.cloud_places import INPUTS, OUTPUTS, cloud_place
 from jobs.engine import Job, JobError
-from manifest.problems import SECRET_URL, unknown
+from manifest.problems import SECRET_URL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -160,7 +160,7 @@ class BatchTarget:
         found = self.engine.job(id_)
         if found is None or found.job.model != self.model:
             names = [one.job.id for one in self.engine.jobs(self.model)]
-            raise CliError(sentence(unknown(f"job of {self.model}", id_, names)), code=Exit.USAGE)
+            raise no_such(f"job of {self.model}", id_, names)
         return found
 
 
@@ -187,7 +187,7 @@ def open_targets(pulumi: Pulumi, name: str | None, *, local: bool) -> list[Batch
     if not with_batch:
         raise CliError(f"The stack {pulumi.stack} has no batch target.", hint="`slipway up` deploys models.yaml.")
     if name and name not in with_batch:
-        raise CliError(sentence(unknown("model", name, with_batch)), code=Exit.USAGE)
+        raise no_such("model", name, with_batch)
     chosen = [name] if name else sorted(with_batch)
     return [BatchTarget(pulumi, one, with_batch[one], local=local) for one in chosen]
 

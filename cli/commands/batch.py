@@ -22,7 +22,9 @@ from cli.units import size
 from jobs.engine import JobState, State
 from jobs.output import ERRORS, PREDICTIONS, WRITTEN, Output, Progress
 
-group = typer.Typer(help="Score files and rows of any number: jobs of models with a `batch` target.")
+group = typer.Typer(
+    help="Score files and rows of any number: jobs of models with a `batch` target.", no_args_is_help=True
+)
 
 _COLOURS = {State.COMPLETE: "green", State.RUNNING: "yellow", State.WAITING: "yellow"}
 JobOption = Annotated[str | None, typer.Option("--job", metavar="ID", help="The job. Default: the latest one.")]

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from cli.editing.debugging import LISTENING, REMOTE_ROOT, Wish, start
-from cli.errors import CliError, Exit
+from cli.errors import CliError
 from cli.options import DEFAULT_STACK, ModelArgument, StackOption
-from cli.placements.choose import of_model, sentence
+from cli.placements.choose import no_such, of_model
 from cli.placements.containers import Engine
 from cli.placements.placement import recorded
 from cli.stack.project import Project, find_project
@@ -17,7 +17,6 @@ from cli.stack.pulumi import Pulumi
 from cli.stack.wanted import checked_manifest
 from cli.table import console
 from manifest import Model
-from manifest.problems import unknown
 
 
 def command(
@@ -77,7 +76,7 @@ def _follow(engine: Engine, container: str, wish: Wish) -> None:
 def _model(project: Project, name: str) -> Model:
     models = {model.name: model for model in checked_manifest(project).models}
     if name not in models:
-        raise CliError(sentence(unknown("model", name, models)), code=Exit.USAGE)
+        raise no_such("model", name, models)
     return models[name]
 
 

@@ -15,13 +15,12 @@ from cli.logs.source import Line, LogSource, following, so_far
 from cli.options import DEFAULT_STACK, JsonOption, OptionalModel, StackOption
 from cli.output import is_read
 from cli.placements import devices, groups, local, workloads
-from cli.placements.choose import sentence
+from cli.placements.choose import no_such
 from cli.placements.placement import AKS, LOCAL_DOCKER, recorded
 from cli.stack.project import find_project
 from cli.stack.pulumi import Pulumi
 from cli.table import console, say
 from manifest import AciTarget, IotEdgeTarget
-from manifest.problems import unknown
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
 
@@ -80,7 +79,7 @@ def _check_name(name: str | None, models: set[str], stack: str) -> None:
     if not models:
         raise CliError(f"The stack {stack} runs no model.", hint="`slipway up` deploys models.yaml.")
     if name and name not in models:
-        raise CliError(sentence(unknown("model", name, models)), code=Exit.USAGE)
+        raise no_such("model", name, models)
 
 
 def _print(lines: Iterable[Line], sources: list[LogSource]) -> None:

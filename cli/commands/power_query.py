@@ -5,16 +5,15 @@ from typing import Annotated
 
 import typer
 
-from cli.errors import CliError, Exit
+from cli.errors import CliError
 from cli.options import DEFAULT_STACK, ModelArgument, StackOption
-from cli.placements.choose import of_model, sentence
+from cli.placements.choose import no_such, of_model
 from cli.placements.placement import BATCH, Placement, recorded
 from cli.placements.samples import sample_file
 from cli.power_query import NoConnectorError, results_query, service_query
 from cli.stack.project import Project, find_project
 from cli.stack.pulumi import Pulumi
 from cli.stack.wanted import checked_manifest
-from manifest.problems import unknown
 
 
 def command(
@@ -37,9 +36,7 @@ def command(
     if not chosen:
         if target is None:
             raise CliError(f"{name} has nothing in the stack {stack} that Power BI could read.")
-        raise CliError(
-            sentence(unknown(f"target of {name}", target, [one.target for one in placements])), code=Exit.USAGE
-        )
+        raise no_such(f"target of {name}", target, [one.target for one in placements])
     queries = [
         _of_results(project, (outputs or {})["models"][name]["targets"][BATCH], name, job)
         if one.target == BATCH

@@ -10,7 +10,7 @@ import typer
 
 from cli.errors import CliError, Exit
 from cli.options import DEFAULT_STACK, JsonOption, OptionalModel, StackOption
-from cli.placements.choose import of_model, reachable, sentence
+from cli.placements.choose import no_such, of_model, reachable
 from cli.placements.devices import ask, device_of, needed_hub
 from cli.placements.keys import Keys
 from cli.placements.local import noting_containers
@@ -25,7 +25,6 @@ from cli.stack.pulumi import Pulumi
 from cli.stack.wanted import checked_manifest
 from cli.table import print_json, print_text
 from manifest import Manifest
-from manifest.problems import unknown
 
 _STDIN = "-"
 _AT_ONCE = 8
@@ -116,7 +115,7 @@ def _score_all(
         )
     chosen = [one for one in placements if target in (None, one.target)]
     if not chosen:
-        raise CliError(sentence(unknown("target", target or "", {one.target for one in placements})), code=Exit.USAGE)
+        raise no_such("target", target or "", {one.target for one in placements})
     manifest = checked_manifest(project)
     if json:
         answered = _print_all(project, stack, manifest, chosen, keys, timeout)
@@ -155,7 +154,7 @@ def _choose(placements: list[Placement], name: str, target: str | None) -> Place
     if target is None:
         return next(iter(by_target.values()))
     if target not in by_target:
-        raise CliError(sentence(unknown(f"target of {name}", target, by_target)), code=Exit.USAGE)
+        raise no_such(f"target of {name}", target, by_target)
     return by_target[target]
 
 

@@ -38,10 +38,17 @@ def of_model(placements: Iterable[Placement], name: str) -> list[Placement]:
     if not found:
         raise CliError("The stack has nothing deployed.", hint="`slipway up` deploys models.yaml.")
     if name not in found:
-        raise CliError(sentence(unknown("model", name, found)), code=Exit.USAGE)
+        raise no_such("model", name, found)
     return [one for one in placements if one.model == name]
 
 
-def sentence(text: str) -> str:
-    """Return a text with a capital at its beginning."""
-    return text[:1].upper() + text[1:]
+def no_such(what: str, given: str, known: Iterable[str]) -> CliError:
+    """Return the error that a name is not known, with the nearest of those that are.
+
+    Args:
+        what: What it should name, as `model`.
+        given: The name.
+        known: Those that there are.
+    """
+    message = unknown(what, given, known)
+    return CliError(message[:1].upper() + message[1:], code=Exit.USAGE)

@@ -82,16 +82,17 @@ def test_a_version_is_shown_in_full_and_without_one_the_latest(registered, capsy
     shown = capsys.readouterr().out
     for part in (registered.get("iris", "1").digest, "1,500 bytes", "by someone", "f1 = 0.5", "team = flora", "m.bin"):
         assert part in shown
-    assert run(["models", "show", "iris", "--json"]) == Exit.OK
-    assert json.loads(capsys.readouterr().out)["version"] == "2"
+    for arguments in (["show", "iris", "--json"], ["--json", "show", "iris"]):
+        assert run(["models", *arguments]) == Exit.OK
+        assert json.loads(capsys.readouterr().out)["version"] == "2"
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["show"], "`show` needs a model: slipway models show NAME[:VERSION]"),
-        (["digest"], "`digest` needs a URL: slipway models digest URL"),
-        (["shwo", "iris"], 'unknown action "shwo"; did you mean "show"?'),
+        (["show"], "Missing argument 'NAME[:VERSION]'"),
+        (["digest"], "Missing argument 'URL'"),
+        (["shwo", "iris"], "No such command 'shwo'. Did you mean 'show'?"),
         (["show", "irs"], 'Unknown model "irs"; did you mean "iris"?'),
         (["show", "iris:3"], 'Unknown version of iris "3"'),
         (["digest", "http://host/x"], "The URL must be https://HOST/FILE"),
@@ -116,6 +117,16 @@ def test_the_registry_is_that_of_the_stack(project, tmp_path, capsys):
     registry.register(version_of(tmp_path / "m", {"m": b"1"}, name="digits"), tmp_path / "m")
     assert run(["models"]) == Exit.OK
     assert "digits" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--stack", "other", "show", "m"], ["show", "m", "--stack", "other"]])
+def test_the_stack_may_be_named_before_what_to_do_or_after_it(project, tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.setenv("SLIPWAY_STACK", "dev")
+    (project.root / "Pulumi.other.yaml").write_text("config:\n  slipway:modelRegistry: ../elsewhere\n")
+    registry = open_registry("../elsewhere", project.root)
+    registry.register(version_of(tmp_path / "m", {"m": b"1"}, name="m"), tmp_path / "m")
+    assert run(["models", *arguments]) == Exit.OK
+    assert "m" in capsys.readouterr().out
 
 
 def test_a_registry_that_the_stack_makes_is_where_its_outputs_say(project, tmp_path, capsys):
