@@ -2,10 +2,10 @@
 
 from components.environment_image import EnvironmentImages
 from components.local_docker import LocalDocker
-from components.model_registry import RegisteredModel
 from components.placement import Placement, platform_for
 from components.project import Project
 from components.promoted_image import PromotedImage
+from components.registered_model import RegisteredModel
 from components.scoring_image import ScoringImage
 
 __all__ = [

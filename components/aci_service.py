@@ -18,7 +18,8 @@ from components.service_ready import ServiceReady
 from components.service_variables import body_limit, service_variables
 
 if TYPE_CHECKING:
-    from components.azure.platform import Identity, Platform
+    from components.azure.platform import Platform
+    from components.azure.roles import Identity
     from components.project import Project
     from components.promoted_image import PromotedImage
     from components.scoring_image import ScoringImage

@@ -16,7 +16,8 @@ from jobs.cloud_places import INPUTS, OUTPUTS, CloudPlace, cloud_place
 from manifest.cron import even
 
 if TYPE_CHECKING:
-    from components.azure.platform import Identity, Platform
+    from components.azure.platform import Platform
+    from components.azure.roles import Identity
     from components.project import Project
     from components.promoted_image import PromotedImage
     from components.scoring_image import ScoringImage

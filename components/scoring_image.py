@@ -16,8 +16,8 @@ from manifest import content
 
 if TYPE_CHECKING:
     from components.environment_image import EnvironmentImage
-    from components.model_registry import RegisteredModel
     from components.project import Project
+    from components.registered_model import RegisteredModel
     from manifest import Model
 
 _MODEL_CONTEXT = "model"

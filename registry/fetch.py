@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from manifest.listing import File, Listing, list_files
 from registry.errors import RegistryError
-from registry.source import CutError, Reading, RemoteFile, file_name, is_folder, open_source
+from registry.opening import open_source
+from registry.source import CutError, Reading, RemoteFile, file_name, is_folder
 from registry.store import CHUNK
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from components.kubernetes.access import Access
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from components.azure.platform import Identity
+    from components.azure.roles import Identity
     from components.azure.scope import Scope
     from manifest.aks import Pool, SystemPool
 

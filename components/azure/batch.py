@@ -13,7 +13,7 @@ from components.azure.scope import group_in, name_in
 
 if TYPE_CHECKING:
     from components.azure.machine_learning import Vault
-    from components.azure.platform import Identity
+    from components.azure.roles import Identity
     from components.azure.scope import Scope
     from components.azure.storage import Storage
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from components.azure.machine_learning import Workspace
     from components.azure.scope import Scope
     from components.azure.storage import Storage
-    from components.model_registry import RegisteredModel
+    from components.registered_model import RegisteredModel
     from manifest import Model
 
 _CONTAINER = "models"

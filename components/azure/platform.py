@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import pulumi
 from pulumi_azure_native import authorization, managedidentity, resources
 
 from components.azure import batch, container_registry, machine_learning, model_store, monitoring, names, roles, storage
+from components.azure.roles import Identity
 from components.azure.scope import Scope, name_in
 
 if TYPE_CHECKING:
@@ -24,21 +24,6 @@ if TYPE_CHECKING:
 
 # A container of the stack's own account; one of another account names that account.
 _CONTAINER = re.compile(r"(?:abfss?|az)://([a-z0-9](?:-?[a-z0-9]){2,62})(?:/.*)?")
-
-
-@dataclass(frozen=True)
-class Identity:
-    """A managed identity and what it may do.
-
-    Attributes:
-        id: Its Azure id.
-        client_id: What programs that run as it call it.
-        roles: What has to be there before it can do what it is for.
-    """
-
-    id: pulumi.Output[str]
-    client_id: pulumi.Output[str]
-    roles: list[pulumi.Resource] = field(default_factory=list)
 
 
 class Platform(pulumi.ComponentResource):
@@ -110,8 +95,7 @@ class Platform(pulumi.ComponentResource):
         identity = self._identity("pull", self.scope.settings.identity.id)
         if not self._registry_wanted:
             return Identity(identity.id, identity.client_id)
-        may = roles.grant(self.scope, "pull", role=roles.ACR_PULL, on=self._registry.id, to=identity.principal_id)
-        return Identity(identity.id, identity.client_id, [may] if may else [])
+        return roles.granted(self.scope, "pull", identity, role=roles.ACR_PULL, on=self._registry.id)
 
     @cached_property
     def cluster(self) -> AksCluster:
@@ -133,10 +117,7 @@ class Platform(pulumi.ComponentResource):
             return None
         container = self.storage.container(self._collected)
         identity = self._identity("collect")
-        may = roles.grant(
-            self.scope, "collect", role=roles.BLOB_DATA_CONTRIBUTOR, on=container.id, to=identity.principal_id
-        )
-        return Identity(identity.id, identity.client_id, [may] if may else [])
+        return roles.granted(self.scope, "collect", identity, role=roles.BLOB_DATA_CONTRIBUTOR, on=container.id)
 
     @cached_property
     def logs(self) -> monitoring.Logs:
@@ -203,11 +184,10 @@ class Platform(pulumi.ComponentResource):
             return batch.attached(self.scope, settings.id)
         owner = self._identity("batch-account")
         role = roles.BLOB_DATA_CONTRIBUTOR
-        may = roles.grant(self.scope, "batch-account", role=role, on=self.storage.id, to=owner.principal_id)
         return batch.batch_account(
             self.scope,
             storage=self.storage,
-            owner=Identity(owner.id, owner.client_id, [may] if may else []),
+            owner=roles.granted(self.scope, "batch-account", owner, role=role, on=self.storage.id),
             worker=self.batch_worker,
             vault=self._vault if settings.spot else None,
         )
@@ -239,9 +219,7 @@ class Platform(pulumi.ComponentResource):
     def batch_submitter(self) -> Identity:
         """The identity that a scheduled job splits itself into tasks with; no other pool has it."""
         identity = self._identity("batch-jobs")
-        role = roles.BATCH_JOB_SUBMITTER
-        may = roles.grant(self.scope, "batch-jobs", role=role, on=self.batch.id, to=identity.principal_id)
-        return Identity(identity.id, identity.client_id, [may] if may else [])
+        return roles.granted(self.scope, "batch-jobs", identity, role=roles.BATCH_JOB_SUBMITTER, on=self.batch.id)
 
     def _identity(self, purpose: str, attached: str | None = None) -> managedidentity.UserAssignedIdentity:
         if attached:

@@ -29,7 +29,7 @@ from pathlib import Path
 from components import Project
 from components.azure import Platform
 from components.azure.model_store import listed
-from components.model_registry import RegisteredModel
+from components.registered_model import RegisteredModel
 from manifest import Model, load_environment
 
 environment = load_environment({"targets": [], **config}, source="test")

@@ -11,7 +11,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from registry import RegistryError
 from registry.arm import Arm
 from registry.azureml_address import with_workspace
-from registry.source import open_source
+from registry.opening import open_source
 from tests.unit.azureml_standin import PLACE, SUBSCRIPTION, TOKEN, TOP, add, workspace
 
 PLACE_OF_DATASTORE = f"{TOP}/datastores".replace("resourceGroups", "resourcegroups")

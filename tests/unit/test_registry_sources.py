@@ -411,7 +411,7 @@ def test_a_missing_package_is_named_with_the_command():
     # In a process of its own: fsspec remembers what it has loaded.
     program = (
         "import sys; sys.modules['s3fs'] = None\n"
-        "from registry.source import open_source\n"
+        "from registry.opening import open_source\n"
         "try: open_source('s3://models/x')\n"
         "except Exception as error: print(type(error).__name__, error)"
     )
