@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from cli.errors import CliError
 from cli.images.copy import image_size
-from cli.stack.project import find_project
 from cli.stack.pulumi import Pulumi
 from cli.stack.wanted import checked_environment, checked_manifest
 from manifest.atomic import write_atomically
@@ -52,9 +51,8 @@ def _run(stack: str, out: Path, operation: str, read: Callable[[Path, int], Prev
 
 
 def _engine(stack: str, operation: str, read: Callable[[Path, int], Preview]) -> Preview:
-    project = find_project()
-    pulumi = Pulumi(project, stack, project.environment())
-    checked_manifest(project)
+    pulumi = Pulumi.here(stack)
+    checked_manifest(pulumi.project)
     checked_environment(pulumi.config)
     if not pulumi.exists():
         if operation == "refresh":

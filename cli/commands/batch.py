@@ -15,7 +15,6 @@ from cli.errors import CliError, Exit
 from cli.logs.events import event_of, readable
 from cli.options import DEFAULT_STACK, JsonOption, ModelArgument, OptionalModel, StackOption
 from cli.output import is_read
-from cli.stack.project import find_project
 from cli.stack.pulumi import Pulumi
 from cli.table import console, plain_table, print_json, say
 from cli.units import size
@@ -199,8 +198,7 @@ def results(
 
 
 def _targets(stack: str, name: str | None, *, local: bool) -> list[BatchTarget]:
-    project = find_project()
-    return open_targets(Pulumi(project, stack, project.environment()), name, local=local)
+    return open_targets(Pulumi.here(stack), name, local=local)
 
 
 def _target(stack: str, name: str, *, local: bool) -> BatchTarget:

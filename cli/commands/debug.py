@@ -12,7 +12,7 @@ from cli.options import DEFAULT_STACK, ModelArgument, StackOption
 from cli.placements.choose import no_such, of_model
 from cli.placements.containers import Engine
 from cli.placements.placement import recorded
-from cli.stack.project import Project, find_project
+from cli.stack.project import Project
 from cli.stack.pulumi import Pulumi
 from cli.stack.wanted import checked_manifest
 from cli.table import console
@@ -32,9 +32,8 @@ def command(
 
     In VS Code: Run and Debug, "Slipway: debug a model". Others attach debugpy's protocol (DAP) to 127.0.0.1.
     """
-    project = find_project()
-    pulumi = Pulumi(project, stack, project.environment())
-    model = _model(project, name)
+    pulumi = Pulumi.here(stack)
+    model = _model(pulumi.project, name)
     placement = next((one for one in of_model(recorded(pulumi.outputs()), name) if one.container), None)
     engine = Engine(pulumi.env)
     deployed = engine.inspect(placement.container or "") if placement else None
@@ -42,7 +41,7 @@ def command(
         raise CliError(
             f"{name} has no container on this machine in the stack {stack}.", hint="`slipway up` deploys models.yaml."
         )
-    wish = Wish(model, project.root, f"{project.name}/{stack}", debug_port, port, wait)
+    wish = Wish(model, pulumi.project.root, f"{pulumi.project.name}/{stack}", debug_port, port, wait)
     for number in (signal.SIGTERM, signal.SIGHUP):
         # An editor ends its tasks so; the container must not stay.
         signal.signal(number, _interrupt)

@@ -8,7 +8,7 @@ from cli.images.removal import remove_tags
 from cli.options import DEFAULT_STACK, PulumiArguments, StackOption
 from cli.placements.containers import BATCH_LABEL, Engine
 from cli.stack.locks import only_run
-from cli.stack.project import find_project, short_name
+from cli.stack.project import short_name
 from cli.stack.pulumi import Pulumi
 from cli.stack.state import resources
 from cli.stack.wanted import repository_of
@@ -17,9 +17,8 @@ from cli.table import console, say
 
 def command(stack: StackOption = DEFAULT_STACK, options: PulumiArguments = None) -> None:
     """Remove everything that `up` made: containers, images and the stack. Its configuration file stays."""
-    project = find_project()
-    pulumi = Pulumi(project, stack, project.environment())
-    with only_run(project, stack):
+    pulumi = Pulumi.here(stack)
+    with only_run(pulumi.project, stack):
         existed = recover(pulumi, say)
         engine = _engine(pulumi)
         # A registry of the stack's own is in its outputs, which go with it.

@@ -12,7 +12,6 @@ from cli.graph.svg import draw
 from cli.options import DEFAULT_STACK, JsonOption, StackOption
 from cli.placements.overview import overview
 from cli.placements.planned import with_planned
-from cli.stack.project import find_project
 from cli.stack.pulumi import Pulumi
 from cli.stack.wanted import checked_manifest
 from cli.table import print_json, say
@@ -27,12 +26,11 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Draw the stack's models, images and targets, and how they are, as SVG: slipway graph -o stack.svg."""
-    project = find_project()
-    pulumi = Pulumi(project, stack, project.environment())
+    pulumi = Pulumi.here(stack)
     seen = overview(pulumi)
     if seen.note:
         say(seen.note)
-    graph = graph_of(stack, with_planned(seen.placements, checked_manifest(project), pulumi.config.live_targets))
+    graph = graph_of(stack, with_planned(seen.placements, checked_manifest(pulumi.project), pulumi.config.live_targets))
     if json:
         print_json(graph.as_json())
     elif output is None:

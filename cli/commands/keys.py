@@ -11,7 +11,6 @@ from cli.placements.choose import of_model
 from cli.placements.devices import device_key
 from cli.placements.keys import AUTH, Keys
 from cli.placements.placement import recorded
-from cli.stack.project import find_project
 from cli.stack.pulumi import Pulumi
 from cli.table import console, plain_table, print_json, say
 
@@ -28,8 +27,7 @@ def command(
 
     They are secrets: whoever has one may use the model, or be the device.
     """
-    project = find_project()
-    pulumi = Pulumi(project, stack, project.environment())
+    pulumi = Pulumi.here(stack)
     if device:
         _print_device(pulumi, device, json=json)
         return

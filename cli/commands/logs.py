@@ -17,7 +17,6 @@ from cli.output import is_read
 from cli.placements import devices, groups, local, workloads
 from cli.placements.choose import no_such
 from cli.placements.placement import AKS, LOCAL_DOCKER, recorded
-from cli.stack.project import find_project
 from cli.stack.pulumi import Pulumi
 from cli.table import console, say
 from manifest import AciTarget, IotEdgeTarget
@@ -34,8 +33,7 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Print what a model's container printed, or what all of them did, by time."""
-    project = find_project()
-    pulumi = Pulumi(project, stack, project.environment())
+    pulumi = Pulumi.here(stack)
     live = set(pulumi.config.live_targets)
     if (device or IotEdgeTarget.kind in live) and (told := _of_device(pulumi, name, device, tail, follow=follow)):
         _print_json(told) if json else _print(told, [])

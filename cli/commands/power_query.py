@@ -11,7 +11,7 @@ from cli.placements.choose import no_such, of_model
 from cli.placements.placement import BATCH, Placement, recorded
 from cli.placements.samples import sample_file
 from cli.power_query import NoConnectorError, results_query, service_query
-from cli.stack.project import Project, find_project
+from cli.stack.project import Project
 from cli.stack.pulumi import Pulumi
 from cli.stack.wanted import checked_manifest
 
@@ -28,8 +28,7 @@ def command(
     ] = None,
 ) -> None:
     """Print a query for Power BI or Excel: paste it into the advanced editor of an empty query."""
-    project = find_project()
-    pulumi = Pulumi(project, stack, project.environment())
+    pulumi = Pulumi.here(stack)
     outputs = pulumi.outputs()
     placements = of_model(recorded(outputs), name)
     chosen = [one for one in placements if target in (None, one.target) and (one.endpoint or one.target == BATCH)]
@@ -38,9 +37,9 @@ def command(
             raise CliError(f"{name} has nothing in the stack {stack} that Power BI could read.")
         raise no_such(f"target of {name}", target, [one.target for one in placements])
     queries = [
-        _of_results(project, (outputs or {})["models"][name]["targets"][BATCH], name, job)
+        _of_results(pulumi.project, (outputs or {})["models"][name]["targets"][BATCH], name, job)
         if one.target == BATCH
-        else _of_service(project, one)
+        else _of_service(pulumi.project, one)
         for one in chosen
     ]
     sys.stdout.write("\n".join(queries))

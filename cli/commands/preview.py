@@ -2,7 +2,6 @@
 
 from cli.errors import CliError
 from cli.options import DEFAULT_STACK, PulumiArguments, StackOption
-from cli.stack.project import find_project
 from cli.stack.pulumi import Pulumi
 from cli.stack.wanted import checked_environment, checked_manifest
 from cli.table import say
@@ -10,9 +9,8 @@ from cli.table import say
 
 def command(stack: StackOption = DEFAULT_STACK, options: PulumiArguments = None) -> None:
     """Show what `up` would change. Nothing is built, pulled, started or stopped."""
-    project = find_project()
-    pulumi = Pulumi(project, stack, project.environment())
-    checked_manifest(project)
+    pulumi = Pulumi.here(stack)
+    checked_manifest(pulumi.project)
     checked_environment(pulumi.config)
     if pulumi.advice:
         say(pulumi.advice)

@@ -8,7 +8,6 @@ from rich.table import Table
 from cli.errors import CliError
 from cli.options import DEFAULT_STACK, JsonOption, StackOption
 from cli.releases.log import promotes_from, store_of
-from cli.stack.project import find_project
 from cli.stack.pulumi import Pulumi
 from cli.supply_chain.facts import facts
 from cli.table import console, plain_table, print_json
@@ -30,8 +29,7 @@ def command(
 
     With an ID: what is on record of that release and its images.
     """
-    project = find_project()
-    pulumi = Pulumi(project, stack, project.environment())
+    pulumi = Pulumi.here(stack)
     store = store_of(pulumi)
     if release_id:
         _show(store, stack, release_id, json=json)

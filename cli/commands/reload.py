@@ -10,7 +10,6 @@ from cli.options import DEFAULT_STACK, JsonOption, ModelArgument, StackOption
 from cli.placements.choose import of_model, reachable
 from cli.placements.containers import Engine
 from cli.placements.placement import LOCAL_DOCKER, recorded
-from cli.stack.project import find_project
 from cli.stack.pulumi import Pulumi
 from cli.table import console, print_json
 
@@ -22,8 +21,7 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Have a model with `reload: true` load its script now, and say whether it did."""
-    project = find_project()
-    pulumi = Pulumi(project, stack, project.environment())
+    pulumi = Pulumi.here(stack)
     placements = of_model(reachable(recorded(pulumi.outputs()), stack), name)
     local = next((one for one in placements if one.target == LOCAL_DOCKER), None)
     if local is None:

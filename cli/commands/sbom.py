@@ -10,7 +10,6 @@ from rich.table import Table
 from cli.errors import CliError, Exit
 from cli.options import DEFAULT_STACK, JsonOption, ModelArgument, StackOption
 from cli.releases.log import releases_location, store_of
-from cli.stack.project import find_project
 from cli.stack.pulumi import Pulumi
 from cli.supply_chain.sbom import components
 from cli.table import console, plain_table
@@ -31,8 +30,7 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """List what is in a model's image: packages, versions, licences. With --json or -o, in CycloneDX."""
-    project = find_project()
-    pulumi = Pulumi(project, stack, project.environment())
+    pulumi = Pulumi.here(stack)
     try:
         model = _model(pulumi, name, release_id)
         sbom = model.supply_chain.sbom if model.supply_chain else None

@@ -20,7 +20,7 @@ from cli.placements.samples import gone, sample_file, score_samples
 from cli.placements.service import Answer, score
 from cli.placements.states import ASLEEP, restoring
 from cli.placements.workloads import noting_sleep
-from cli.stack.project import Project, find_project
+from cli.stack.project import Project
 from cli.stack.pulumi import Pulumi
 from cli.stack.wanted import checked_manifest
 from cli.table import print_json, print_text
@@ -44,12 +44,11 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Have a deployed model score a request, and print its answer; without NAME, have every model score its sample."""
-    project = find_project()
-    pulumi = Pulumi(project, stack, project.environment())
+    pulumi = Pulumi.here(stack)
     deployed = recorded(pulumi.outputs())
     on_devices = [one for one in deployed if one.deployment and name == one.model and target in (None, one.target)]
     if on_devices and (device or target or not any(one.endpoint and one.model == name for one in deployed)):
-        answer = _on_device(pulumi, project, on_devices[0], device, data, timeout)
+        answer = _on_device(pulumi, on_devices[0], device, data, timeout)
         _print_one(on_devices[0], answer, json=json)
         return
     if device:
@@ -58,7 +57,7 @@ def command(
     known = noting_containers(pulumi, noting_sleep(pulumi, reachable(deployed, stack)))
     with reached(pulumi, known) as placements:
         if not name:
-            _score_all(project, stack, placements, keys, data, target, timeout, json=json)
+            _score_all(pulumi.project, stack, placements, keys, data, target, timeout, json=json)
             return
         placement = _choose(placements, name, target)
         if placement.state == ASLEEP:
@@ -68,7 +67,7 @@ def command(
             )
         if why := gone(placement):
             raise CliError(f"{name} was not asked: {why}.", hint=f"Restore it: {restoring(stack)}")
-        body = _body(data) if data is not None else _sample(project, placement.model)
+        body = _body(data) if data is not None else _sample(pulumi.project, placement.model)
         answer = score(placement.endpoint or "", body, timeout, keys.of(placement))
     _print_one(placement, answer, json=json)
 
@@ -82,11 +81,9 @@ def _print_one(placement: Placement, answer: Answer, *, json: bool) -> None:
         raise CliError(f"{placement.model} answered {answer.status}: {answer.message}")
 
 
-def _on_device(
-    pulumi: Pulumi, project: Project, placement: Placement, device: str | None, data: str | None, timeout: float
-) -> Answer:
+def _on_device(pulumi: Pulumi, placement: Placement, device: str | None, data: str | None, timeout: float) -> Answer:
     """Have the model's module on one device score, by a direct method through the hub."""
-    body = _body(data) if data is not None else _sample(project, placement.model)
+    body = _body(data) if data is not None else _sample(pulumi.project, placement.model)
     try:
         payload = json_text.loads(body)
     except ValueError:

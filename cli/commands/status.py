@@ -8,7 +8,6 @@ from cli.placements.host_names import missing_name
 from cli.placements.overview import overview
 from cli.placements.planned import with_planned
 from cli.placements.states import UNREACHABLE
-from cli.stack.project import find_project
 from cli.stack.pulumi import Pulumi
 from cli.stack.wanted import checked_manifest
 from cli.table import console, print_json, print_placements, say
@@ -16,13 +15,12 @@ from cli.table import console, print_json, print_placements, say
 
 def command(stack: StackOption = DEFAULT_STACK, json: JsonOption = False) -> None:
     """Show each model's version, target, state and endpoint, and why it does not serve if it does not."""
-    project = find_project()
-    pulumi = Pulumi(project, stack, project.environment())
+    pulumi = Pulumi.here(stack)
     seen = overview(pulumi)
     placements, notes = list(seen.placements), [seen.note] if seen.note else []
     notes += [line for one in placements if one.state == UNREACHABLE and (line := missing_name(one))]
     try:
-        placements = with_planned(placements, checked_manifest(project), pulumi.config.live_targets)
+        placements = with_planned(placements, checked_manifest(pulumi.project), pulumi.config.live_targets)
     except CliError as error:
         # What runs is of interest all the more.
         notes.append(f"{error}\nOnly what is deployed is shown.")

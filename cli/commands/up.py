@@ -5,7 +5,6 @@ import typer
 from cli.deployment.deploy import deploy
 from cli.errors import Exit
 from cli.options import DEFAULT_STACK, PulumiArguments, StackOption
-from cli.stack.project import find_project
 from cli.stack.pulumi import Pulumi
 from cli.stack.wanted import checked_environment, checked_manifest
 
@@ -15,9 +14,8 @@ def command(stack: StackOption = DEFAULT_STACK, options: PulumiArguments = None)
 
     What an interrupted run left behind is mended first.
     """
-    project = find_project()
-    pulumi = Pulumi(project, stack, project.environment())
-    manifest = checked_manifest(project)
+    pulumi = Pulumi.here(stack)
+    manifest = checked_manifest(pulumi.project)
     checked_environment(pulumi.config)
     if not deploy(pulumi, manifest, options or ()):
         raise typer.Exit(Exit.FAILED)

@@ -59,14 +59,10 @@ class Engine:
             CliError: No engine answers.
         """
         where = env.get("DOCKER_HOST") or "its usual socket"
-        try:
+        hint = "Start Docker, or run `make setup`, which finds or starts one."
+        with _told(f"No Docker engine answers at {where}", hint=hint):
             self._client = docker.from_env(timeout=seconds, environment=dict(env))
             self._client.ping()
-        except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-            raise CliError(
-                f"No Docker engine answers at {where}: {_reason(error)}.",
-                hint="Start Docker, or run `make setup`, which finds or starts one.",
-            ) from None
 
     def containers(self, project: str, stack: str | None = None) -> list[Running]:
         """Return the containers of a project, by name.
@@ -79,11 +75,9 @@ class Engine:
             CliError: The engine does not answer.
         """
         labels = [f"{_LABEL}project={project}", *([f"{_LABEL}stack={short_name(stack)}"] if stack else [])]
-        try:
+        with _told("The Docker engine does not list its containers"):
             # The low-level call: the other one asks for each container by itself.
             found = self._client.api.containers(all=True, filters={"label": labels})
-        except (docker.errors.DockerException, requests.RequestException) as error:
-            raise CliError(f"The Docker engine does not list its containers: {_reason(error)}.") from None
         return sorted((_running(one) for one in found), key=lambda one: one.name)
 
     def version(self) -> str:
@@ -125,13 +119,10 @@ class Engine:
         Raises:
             CliError: The engine does not answer.
         """
-        try:
+        with _told(f"The Docker engine tells nothing of {name}"), contextlib.suppress(docker.errors.NotFound):
             found: dict[str, Any] = self._client.api.inspect_container(name)
-        except docker.errors.NotFound:
-            return None
-        except (docker.errors.DockerException, requests.RequestException) as error:
-            raise CliError(f"The Docker engine tells nothing of {name}: {_reason(error)}.") from None
-        return found
+            return found
+        return None
 
     def log(
         self, name: str, *, tail: int | None = None, since: float | None = None, follow: bool = False
@@ -151,17 +142,13 @@ class Engine:
             CliError: The engine does not answer, or there is no such container.
         """
         rest = b""
-        try:
+        with _told(f"The Docker engine does not hand out the log of {name}", absent=f"There is no container {name}."):
             chunks = self._client.api.logs(
                 name, stream=True, follow=follow, timestamps=True, tail="all" if tail is None else tail, since=since
             )
             for chunk in chunks:
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from map(dated, lines)
-        except docker.errors.NotFound:
-            raise CliError(f"There is no container {name}.") from None
-        except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-            raise CliError(f"The Docker engine does not hand out the log of {name}: {_reason(error)}.") from None
         if rest:
             yield dated(rest)
 
@@ -179,11 +166,12 @@ class Engine:
         api = self._client.api
         self.remove_by_name(name)
         try:
-            api.create_container(name=name, host_config=api.create_host_config(**host), **settings)
-            api.start(name)
-        except (docker.errors.DockerException, requests.RequestException) as error:
+            with _told(f"The container {name} cannot be started"):
+                api.create_container(name=name, host_config=api.create_host_config(**host), **settings)
+                api.start(name)
+        except CliError:
             self.remove_by_name(name)
-            raise CliError(f"The container {name} cannot be started: {_reason(error)}.") from None
+            raise
 
     def wait(self, name: str) -> int:
         """Wait until a container has ended, and return its exit code; 0 where it is gone already."""
@@ -240,12 +228,9 @@ class Engine:
         Raises:
             CliError: The engine refuses.
         """
-        try:
+        told = _told(f"The container {container.name} cannot be removed")
+        with told, contextlib.suppress(docker.errors.NotFound):
             self._client.api.remove_container(container.id, force=True, v=True)
-        except docker.errors.NotFound:
-            return
-        except (docker.errors.DockerException, requests.RequestException) as error:
-            raise CliError(f"The container {container.name} cannot be removed: {_reason(error)}.") from None
 
     def remove_images(self, repository: str) -> int:
         """Remove the images of a repository, and of those below it, that no container uses.
@@ -260,7 +245,7 @@ class Engine:
             CliError: The engine does not answer.
         """
         removed = 0
-        try:
+        with _told("The Docker engine does not remove images"):
             # Of two names for one image that is used, the engine would remove the first.
             used = {container["ImageID"] for container in self._client.api.containers(all=True)}
             for image in self._client.api.images():
@@ -269,16 +254,12 @@ class Engine:
                 names = [*(image.get("RepoTags") or []), *(image.get("RepoDigests") or [])]
                 ours = [name for name in names if name.startswith(f"{repository}/")]
                 removed += bool(ours) and self._untag(ours)
-        except (docker.errors.DockerException, requests.RequestException) as error:
-            raise CliError(f"The Docker engine does not remove images: {_reason(error)}.") from None
         return removed
 
     @staticmethod
     def _asked(question: Callable[[], Any]) -> Any:
-        try:
+        with _told("The Docker engine does not answer"):
             return question()
-        except (docker.errors.DockerException, requests.RequestException) as error:
-            raise CliError(f"The Docker engine does not answer: {_reason(error)}.") from None
 
     def _untag(self, names: list[str]) -> bool:
         for name in names:
@@ -293,6 +274,16 @@ class Engine:
                     return False
                 raise
         return True
+
+
+@contextlib.contextmanager
+def _told(what: str, *, hint: str | None = None, absent: str | None = None) -> Iterator[None]:
+    """Tell in words why the engine does not do what it is asked; `absent` where it has no such thing."""
+    try:
+        yield
+    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+        told = f"{what}: {_reason(error)}."
+        raise CliError((isinstance(error, docker.errors.NotFound) and absent) or told, hint=hint) from None
 
 
 def _running(found: dict[str, object]) -> Running:

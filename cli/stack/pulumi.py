@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from cli.errors import CliError, Exit
 from cli.stack.config import load_stack_config
 from cli.stack.policies import MARK, policy_options
 from cli.stack.process import run_in_foreground
+from cli.stack.project import find_project
 from cli.stack.quiet import Shortener
 
 if TYPE_CHECKING:
@@ -63,6 +64,19 @@ class Pulumi:
         self._outputs: str | None = None
         self._secret_state: str | None = None
         self._reading = Lock()
+
+    @classmethod
+    def here(cls, stack: str) -> Self:
+        """Take a stack of the project that the current folder belongs to, in the environment of its set-up.
+
+        Args:
+            stack: The stack's name.
+
+        Raises:
+            CliError: There is no project, no set-up, or no usable configuration of the stack.
+        """
+        project = find_project()
+        return cls(project, stack, project.environment())
 
     @property
     def backend(self) -> str | None:

@@ -113,7 +113,7 @@ def _broken(monkeypatch, error):
     def find_project():
         raise error
 
-    monkeypatch.setattr("cli.commands.status.find_project", find_project)
+    monkeypatch.setattr("cli.stack.pulumi.find_project", find_project)
 
 
 def test_an_error_of_slipway_itself_is_one_line_unless_debugging(monkeypatch, capsys):

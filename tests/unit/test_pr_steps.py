@@ -19,7 +19,7 @@ def refused(monkeypatch):
     def refuse():
         raise CliError(f"There is no {CANARY}.\n{'x' * 600}\n" + 50 * "and more\n", hint=f"Not {CANARY}: another.")
 
-    monkeypatch.setattr(runs, "find_project", refuse)
+    monkeypatch.setattr("cli.stack.pulumi.find_project", refuse)
 
 
 @pytest.mark.parametrize("step", ["preview", "drift"])
@@ -40,7 +40,7 @@ def test_an_errors_hint_is_told_too(monkeypatch, tmp_path, capsys):
     def refuse():
         raise CliError("There is no stack.", hint="`pulumi stack ls` lists them.")
 
-    monkeypatch.setattr(runs, "find_project", refuse)
+    monkeypatch.setattr("cli.stack.pulumi.find_project", refuse)
     assert main(["preview", "--stack", "dev", "--out", str(tmp_path / "dev.json")]) == 1
     assert capsys.readouterr().err == "There is no stack.\n`pulumi stack ls` lists them.\n"
 
