@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _COMPLETE = "_SLIPWAY_COMPLETE"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_MAKE_ROOM = "Make room, and run it again."
 _NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
 # The help's order; a command that is not named here comes after these.
 _ORDER = (
@@ -91,13 +92,15 @@ def run(arguments: Sequence[str]) -> int:
         return Exit.INTERRUPTED
     except CliError as error:
         _debug()
-        _tell(str(error), error.hint)
+        # As the engine says it.
+        is_full = os.strerror(errno.ENOSPC).lower() in str(error).lower()
+        _tell(str(error), error.hint or (_MAKE_ROOM if is_full else None))
         return error.code
     except Exception as error:  # noqa: BLE001 - a traceback is nothing to show to a user
         _debug()
         if isinstance(error, OSError) and error.errno in _FULL:
             what = f"{error.filename} cannot be written" if error.filename else "The output cannot be written"
-            _tell(f"{what}: {error.strerror}.", "Make room, and run it again.")
+            _tell(f"{what}: {error.strerror}.", _MAKE_ROOM)
         elif isinstance(error, OSError) and error.errno in _NOT_ALLOWED and error.filename:
             hint = "See how it is mounted and whose it is: this user has to write there."
             _tell(f"{error.filename} cannot be used: {error.strerror}.", hint)

@@ -9,7 +9,18 @@ import secrets
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+
+@contextlib.contextmanager
+def naming(path: Path | str) -> Iterator[None]:
+    """Have an error name a file where it knows of none, as that of a write to a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -24,12 +35,10 @@ def write_atomically(path: Path, text: str) -> None:
     # Beside the file, as a rename works only within a file system; not tempfile, which ignores the umask.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(path)
-    except BaseException as error:
-        if isinstance(error, OSError) and error.filename is None:
-            # A full disk shows in a write, which knows of no path.
-            error.filename = str(path)
+        with naming(path):
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+            temporary.replace(path)
+    except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise

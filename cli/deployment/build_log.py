@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ _KINDS = {
 # BuildKit's plain progress: `#11 0.071 text` is a step's output, `#11 ERROR: …` its failure.
 _OUTPUT = re.compile(r"#(\d+) \d+\.\d+ ?(.*)")
 _FAILURE = re.compile(r"#(\d+) ERROR: ")
+_FULL = re.compile(r"[^\n]*(?:no space left on device|disk quota exceeded)", re.IGNORECASE)
+_LEAST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,20 @@ def failures(event_log: Path) -> list[str]:
     failed = {urn: _KINDS.get(_type(urn)) for urn, _, severity in _diagnostics(event_log) if severity == "error"}
     # What is of none of these kinds, as the stack itself, only repeats it.
     return [f"{urn.rpartition('::')[2]} ({kind})" for urn, kind in failed.items() if kind]
+
+
+def no_room(event_log: Path) -> str | None:
+    """Return what says that a disk was full in one run of the engine; None where nothing does.
+
+    Args:
+        event_log: As for `failed_builds`. Its folder has to be there.
+    """
+    for _, text, _ in _diagnostics(event_log):
+        if found := _FULL.search(text):
+            return found[0].strip()
+    # A log that could not be written tells nothing.
+    is_full = shutil.disk_usage(event_log.parent).free < _LEAST_BYTES
+    return f"{event_log.parent}: no space left on device" if is_full else None
 
 
 def _type(urn: str) -> str:

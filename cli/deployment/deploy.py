@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from cli.deployment.build_log import failed_builds, failures
+from cli.deployment.build_log import failed_builds, failures, no_room
 from cli.deployment.platforms import foreign_platforms, prepare_builder, unbuildable
 from cli.deployment.recovery import recover, strangers
 from cli.errors import CliError
@@ -34,6 +34,10 @@ _NEEDED_LATER = (
     "cli.releases.log",
     "cli.placements.samples",
     "cli.supply_chain.images",
+)
+_MAKE_ROOM = (
+    "Make room there, and run it again: it goes on from there. `slipway diagnose` tells what is free, and `docker "
+    "system prune` removes what nothing uses."
 )
 
 
@@ -102,6 +106,7 @@ def converge(
         The engine's exit code, and what failed.
 
     Raises:
+        DeploymentError: A disk is full.
         CliError: The stack cannot be mended or made.
     """
     failed: list[str] = []
@@ -114,7 +119,11 @@ def converge(
         if code:
             _show_failed_builds(events, pulumi, foreign)
             failed = failures(events)
+            full = no_room(events)
             _roll_back(pulumi)
+            if full:
+                # What is shown after a deployment is read from a state that may be cut off.
+                raise DeploymentError(f"The deployment failed: a disk is full. {full}", hint=_MAKE_ROOM)
         else:
             _remove_old_images(pulumi)
     return code, failed

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 from cli.stack.locks import release_stale_locks, state_folder
 from cli.stack.project import short_name
 from cli.stack.state import resources
+from manifest.atomic import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from cli.stack.pulumi import Pulumi
 
@@ -39,6 +41,7 @@ def recover(pulumi: Pulumi, say: Callable[[str], None]) -> bool:
         CliError: Another run is at work, or the Docker engine is needed and does not answer.
     """
     release_stale_locks(pulumi.backend, pulumi.project.name, pulumi.stack, say)
+    _put_back(pulumi, say)
     known = _recorded(pulumi)
     if known is not None and not known.get("pending_operations"):
         return True
@@ -81,13 +84,33 @@ def _recorded(pulumi: Pulumi) -> dict[str, Any] | None:
 
     Asking Pulumi takes a third of a second, and nearly always there is nothing to mend.
     """
+    file = _state_file(pulumi)
+    return _deployment(file) if file else None
+
+
+def _put_back(pulumi: Pulumi, say: Callable[[str], None]) -> None:
+    """Take the state before the last, which the engine keeps beside it, where a full disk has cut the last one off.
+
+    What was done in between had been noted there as under way.
+    """
+    file = _state_file(pulumi)
+    if file is None or not file.exists() or _deployment(file) is not None:
+        return
+    before = file.with_name(f"{file.name}.bak")
+    if _deployment(before) is not None:
+        write_atomically(file, before.read_text(encoding="utf-8"))
+        say("The stack's state was cut off, as by a full disk: the one before it is taken.")
+
+
+def _state_file(pulumi: Pulumi) -> Path | None:
     folder = state_folder(pulumi.backend)
-    if folder is None:
-        return None
+    return folder / "stacks" / pulumi.project.name / f"{short_name(pulumi.stack)}.json" if folder else None
+
+
+def _deployment(file: Path) -> dict[str, Any] | None:
+    """The deployment that a state's file holds; None where that is no whole state."""
     try:
-        file = folder / "stacks" / pulumi.project.name / f"{short_name(pulumi.stack)}.json"
-        text = file.read_text(encoding="utf-8")
-        checkpoint = json.loads(text)["checkpoint"]
+        checkpoint = json.loads(file.read_text(encoding="utf-8"))["checkpoint"]
         latest = checkpoint.get("latest") or {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

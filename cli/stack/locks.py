@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from cli.errors import CliError
 from cli.stack.project import short_name
+from manifest.atomic import naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,6 +63,7 @@ def only_run(project: Project, stack: str) -> Iterator[None]:
 
     Raises:
         CliError: Another run holds it.
+        OSError: The lock's file cannot be written.
     """
     folder = project.private / "locks"
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,12 +75,10 @@ def only_run(project: Project, stack: str) -> Iterator[None]:
             pid = file.read().strip()
             message = f'Another run works on the stack "{stack}": process {pid}.'
             raise CliError(message, hint=f"Wait until it has ended, or end it: kill {pid}") from None
-        try:
+        with naming(file.name):
             file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-        except OSError as error:
-            raise CliError(f"{file.name} cannot be written: {error.strerror}.", hint="Make room there.") from None
+            # Not by a buffer, which would fail once more when it is closed.
+            os.write(file.fileno(), str(os.getpid()).encode())
         yield
 
 

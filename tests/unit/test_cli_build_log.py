@@ -1,8 +1,9 @@
 """What a user is shown of a failed build: the failed step's own lines, from the engine's event log."""
 
 import json
+from types import SimpleNamespace
 
-from cli.deployment.build_log import FailedBuild, failed_builds, failures
+from cli.deployment.build_log import FailedBuild, failed_builds, failures, no_room
 
 URN = "urn:pulumi:dev::p::slipway:index:ScoringImage$docker-build:index:Image::iris"
 
@@ -67,3 +68,14 @@ def test_a_build_of_which_no_step_ran_shows_the_error_itself(tmp_path):
     log = tmp_path / "events"
     log.write_text(json.dumps(error) + "\n")
     assert failed_builds(log) == [FailedBuild("iris", ("error: mkdir /x: no space left",))]
+
+
+def test_a_disk_that_was_full_is_found_in_whatever_says_so(tmp_path):
+    assert no_room(_write(tmp_path / "events", "#1 0.1 fine\n", "exit code: 1")) is None
+    log = _write(tmp_path / "events", "#1 0.1 fine\n", "failed\n  write /x: no space left on device\nat last")
+    assert no_room(log) == "write /x: no space left on device"
+
+
+def test_a_full_disk_is_found_where_the_log_itself_could_not_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+    assert no_room(tmp_path / "events") == f"{tmp_path}: no space left on device"
