@@ -10,7 +10,7 @@ from cli.options import DEFAULT_STACK, ModelArgument, StackOption
 from cli.placements.choose import no_such, of_model
 from cli.placements.placement import BATCH, Placement, recorded
 from cli.placements.samples import sample_file
-from cli.power_query import NoConnectorError, results_query, service_query
+from cli.power_query.queries import NoConnectorError, results_query, service_query
 from cli.stack.project import Project
 from cli.stack.pulumi import Pulumi
 from cli.stack.wanted import checked_manifest

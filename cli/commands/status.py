@@ -8,9 +8,10 @@ from cli.placements.host_names import missing_name
 from cli.placements.overview import overview
 from cli.placements.planned import with_planned
 from cli.placements.states import UNREACHABLE
+from cli.placements.table import print_placements
 from cli.stack.pulumi import Pulumi
 from cli.stack.wanted import checked_manifest
-from cli.table import console, print_json, print_placements, say
+from cli.table import console, print_json, say
 
 
 def command(stack: StackOption = DEFAULT_STACK, json: JsonOption = False) -> None:

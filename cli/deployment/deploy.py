@@ -13,11 +13,12 @@ from cli.deployment.platforms import foreign_platforms, prepare_builder, unbuild
 from cli.deployment.recovery import recover, strangers
 from cli.errors import CliError
 from cli.placements.keys import Keys
+from cli.placements.table import print_placements
 from cli.stack.locks import only_run, release_stale_locks
 from cli.stack.project import short_name
 from cli.stack.wanted import repository_of
 from cli.supply_chain.signing import check_key
-from cli.table import console, print_placements, say
+from cli.table import console, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

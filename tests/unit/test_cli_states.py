@@ -13,7 +13,7 @@ from cli.placements.devices import DeviceState, overall
 from cli.placements.placement import Placement
 from cli.placements.pods import ROLLED_BACK, SLEEPS, state_of
 from cli.placements.states import TONES, tone_of
-from cli.table import print_placements
+from cli.placements.table import print_placements
 from scoring.service import State
 
 COLOURS = {"good": "\x1b[32m", "waiting": "\x1b[33m", "bad": "\x1b[31m", "absent": "\x1b[2m"}

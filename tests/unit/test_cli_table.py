@@ -4,7 +4,8 @@ from rich.console import Console
 
 from cli.placements.placement import Placement
 from cli.placements.states import NOT_DEPLOYED, NOT_LIVE
-from cli.table import console, plain_table, print_json, print_placements, print_text
+from cli.placements.table import print_placements
+from cli.table import console, plain_table, print_json, print_text
 
 ROW = Placement("iris", "1", "local-docker", endpoint="http://127.0.0.1:8890", state="ready")
 

@@ -9,7 +9,7 @@ import pytest
 
 from cli.errors import Exit
 from cli.main import run
-from cli.power_query import NoConnectorError, literal, results_query, service_query
+from cli.power_query.queries import NoConnectorError, literal, results_query, service_query
 from tests.unit.cli_harness import FakePulumi
 from toolchain import npm
 from toolchain.context import context_of

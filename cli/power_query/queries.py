@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-_QUERIES = Path(__file__).with_name("queries")
+_QUERIES = Path(__file__).parent
 _ROWS_AT_ONCE = 1000
 # A table of one row, as the request for it.
 _ONE_ROW = "Table.ToRecords(rows){0}"

@@ -1,0 +1,1 @@
+"""Queries for Power BI and Excel."""
