@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pulumi
 
 from components import EnvironmentImages, Placement, Project, ScoringImage, platform_for
-from components.model_registry import registered_model
+from components.model_registry import register
 from components.promoted_image import promoted_image, promoted_release
 from manifest import ManifestError, load_environment, load_manifest
 from manifest.live import live_models, live_targets
@@ -82,9 +82,8 @@ def _images(
     images: Images = {}
     for model in models:
         if release is None:
-            registered = registered_model(model, project=project, platform=platform)
-            environment = environments.of(model, platforms[model.name])
-            image = ScoringImage(model, environment, project=project, registered=registered)
+            image = ScoringImage(model, environments.of(model, platforms[model.name]), project=project)
+            register(model, image, project=project, platform=platform)
             images[model.name] = (model, image)
         elif promoted := promoted_image(model, release, project, platforms[model.name]):
             images[model.name] = promoted

@@ -44,7 +44,6 @@ class ScoringImage(pulumi.ComponentResource):
         base: EnvironmentImage,
         *,
         project: Project,
-        registered: RegisteredModel,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Register the image.
@@ -53,7 +52,6 @@ class ScoringImage(pulumi.ComponentResource):
             model: The model as the manifest has it.
             base: The environment with the model's dependencies.
             project: The checkout and its stack.
-            registered: The model's version: one that is bound to other bytes must not be built.
             opts: Pulumi's options.
         """
         super().__init__("slipway:index:ScoringImage", model.name, None, opts)
@@ -84,12 +82,19 @@ class ScoringImage(pulumi.ComponentResource):
                 **({_MODEL_CONTEXT: fetched} if fetched else {}),
             },
             parent=self,
-            depends_on=registered,
             hooks=fetched_before(model, project),
             dockerfile={"inline": text},
         )
         self.ref = pulumi.Output.concat(project.repository, f"/{name}@", image.digest)
         self.register_outputs({"ref": self.ref, "tag": self.tag})
+
+    def bind(self, registered: RegisteredModel) -> None:
+        """Have what takes `ref` wait until the model's version is bound to its bytes.
+
+        Args:
+            registered: That version. It comes after the image: one that cannot answer binds nothing.
+        """
+        self.ref = pulumi.Output.all(self.ref, registered.urn).apply(lambda both: str(both[0]))
 
 
 def _dockerfile(model: Model) -> str:

@@ -25,6 +25,14 @@ _AZURE_MODULES = {
         "what else the script needs of it, add to the model's requirements"
     ),
 }
+# Packages of models that are not called as they are imported.
+_PACKAGES = {
+    "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 
 
 def trace(error: BaseException) -> str:
@@ -58,6 +66,8 @@ def _advice(error: BaseException, statement: str) -> str:
         # The error names only the first part that is missing; the import statement has the whole name.
         if module.partition(".")[0] == missing and module in f"{error.name} {statement}":
             return f"; {advice}"
+    if package := _PACKAGES.get(missing):
+        return f"; it is in the package {package}: add that to the model's requirements"
     return f"; if {missing} is a package, add it to the model's requirements"
 
 

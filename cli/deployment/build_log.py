@@ -6,11 +6,12 @@ failed. The lines of that command, a script's traceback among them, are what a u
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,13 +32,18 @@ _LEAST_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class FailedBuild:
-    """One image that was not built: the resource's name, and what the failed step printed, without its times.
+    """One image that was not built.
 
-    Where no step printed anything, as when the builder cannot be reached, it is the error itself.
+    Attributes:
+        name: The resource's name.
+        lines: What the failed step printed, without its times; where no step printed anything, as when the builder
+            cannot be reached, the error itself.
+        requirements: What an environment was to install, a line each; None for another image.
     """
 
     name: str
     lines: tuple[str, ...]
+    requirements: str | None = None
 
 
 def failed_builds(event_log: Path) -> list[FailedBuild]:
@@ -50,6 +56,12 @@ def failed_builds(event_log: Path) -> list[FailedBuild]:
     # Resource to the step that failed; "" where the build's last lines, which say so, came too late for the log.
     failed: dict[str, str] = {}
     errors: dict[str, list[str]] = {}
+    requirements: dict[str, str] = {}
+    for event in _events(event_log):
+        begun = (event.get("resourcePreEvent") or {}).get("metadata") or {}
+        arguments = ((begun.get("new") or {}).get("inputs") or {}).get("buildArgs") or {}
+        if "REQUIREMENTS" in arguments:
+            requirements[begun["urn"]] = arguments["REQUIREMENTS"]
     for urn, text, severity in _diagnostics(event_log):
         if _BUILD not in urn:
             continue
@@ -62,7 +74,11 @@ def failed_builds(event_log: Path) -> list[FailedBuild]:
             elif match := _FAILURE.match(line):
                 failed[urn] = failed.get(urn) or match[1]
     return [
-        FailedBuild(urn.rpartition("::")[2], _lines(output.get(urn, {}), step) or tuple(errors.get(urn, ())))
+        FailedBuild(
+            urn.rpartition("::")[2],
+            _lines(output.get(urn, {}), step) or tuple(errors.get(urn, ())),
+            requirements.get(urn),
+        )
         for urn, step in failed.items()
     ]
 
@@ -103,13 +119,17 @@ def _lines(steps: dict[str, list[str]], failed: str) -> tuple[str, ...]:
 
 
 def _diagnostics(event_log: Path) -> Iterator[tuple[str, str, str]]:
+    for one in _events(event_log):
+        event = one.get("diagnosticEvent") or {}
+        yield event.get("urn", ""), event.get("message", ""), event.get("severity", "")
+
+
+def _events(event_log: Path) -> Iterator[dict[str, Any]]:
     try:
         text = event_log.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return
     for line in text.splitlines():
-        try:
-            event = json.loads(line).get("diagnosticEvent") or {}
-        except ValueError:
-            continue
-        yield event.get("urn", ""), event.get("message", ""), event.get("severity", "")
+        # The last line may be cut off.
+        with contextlib.suppress(ValueError):
+            yield json.loads(line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from cli.stack.project import short_name
 from cli.stack.wanted import repository_of
 from cli.supply_chain.signing import check_key
 from cli.table import console, say
+from manifest import ManifestError, load_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -197,11 +198,28 @@ def _hint(pulumi: Pulumi) -> str | None:
 def _show_failed_builds(events: Path, pulumi: Pulumi, foreign: tuple[str, ...]) -> None:
     out = console(error=True)
     for build in failed_builds(events):
-        out.print(f"\nThe image of {build.name} was not built:", style="bold red")
+        what = _environment_of(build.requirements, pulumi.project.root) or f"The image of {build.name}"
+        out.print(f"\n{what} was not built:", style="bold red", soft_wrap=True)
         for line in build.lines:
             out.print(f"  {line}", soft_wrap=True)
         if reason := unbuildable(pulumi, foreign, build):
             out.print(reason, soft_wrap=True)
+
+
+def _environment_of(wanted: str | None, root: Path) -> str | None:
+    """Whose environment installs these requirements: its own name, a hash, says nothing to a user."""
+    if wanted is None:
+        return None
+    from manifest.requirements import dependencies  # noqa: PLC0415 - slow to import, and few builds fail
+
+    users: list[str] = []
+    # What was deployed may have been edited since.
+    with suppress(ManifestError):
+        for model in load_manifest(root / "models.yaml").models:
+            if "\n".join(dependencies(model, root).pip) == wanted:
+                file = model.scoring.conda or model.scoring.requirements
+                users.append(f"{model.name} ({model.folder}/{file})" if file else model.name)
+    return f"The environment of {', '.join(users)}" if users else None
 
 
 @contextmanager

@@ -127,10 +127,18 @@ def test_the_same_bytes_from_another_place_are_the_same_image(declare, project):
     assert _tag(declare(preview=True), "digits") == before
 
 
-def test_a_build_waits_for_the_registration_and_fetches_only_what_is_elsewhere(declare, project):
+def test_a_registration_waits_for_the_image_and_whatever_runs_it_for_both(declare):
+    recorder = declare()
+    order = [(one.type.rpartition(":")[2], one.name) for one in recorder.registered]
+    for name in ("iris", "diabetes", "digits"):
+        image = recorder.of(REGISTERED)[name].options.depends_on
+        assert (type(image).__name__, image._name) == ("ScoringImage", name)
+        assert order.index((REGISTERED, name)) < order.index(("RemoteImage", name))
+
+
+def test_a_build_fetches_only_what_is_elsewhere(declare, project):
     _edit(project, "digits", source={"url": URL, "sha256": CHECKSUM})
     images = declare(preview=True).of(IMAGE)
-    assert images["iris"].options.depends_on is not None
     assert not images["iris"].options.hooks.before_create
     hooks = images["digits"].options.hooks
     assert [one.name for one in hooks.before_create] == [one.name for one in hooks.before_update] == ["fetch-digits"]

@@ -93,6 +93,33 @@ def test_a_broken_model_fails_with_its_traceback_while_the_old_one_answers(two):
     assert two.answer("alpha") == {"answer": "first", "sum": 3}
 
 
+def test_a_version_whose_image_never_answered_may_still_get_other_bytes_and_none_after_that(two):
+    two.model("delta")
+    good = two.script("delta").read_text()
+    two.script("delta").write_text("def init():\n    raise ValueError('weights are torn')\n")
+    assert two.run("up", check=False).returncode == 1
+    weights = two.folder / "models/delta/weights.json"
+    weights.write_text("[4, 5]")
+    two.script("delta").write_text(good)
+    two.run("up")
+    weights.write_text("[6]")
+    refused = two.run("up", check=False)
+    assert refused.returncode == 1
+    assert "delta 1 is registered with other bytes" in refused.stdout + refused.stderr
+    weights.write_text("[4, 5]")
+    assert two.operations("up", "--yes", "--skip-preview") == {}
+
+
+def test_requirements_that_cannot_be_installed_are_told_with_their_model_and_file(two):
+    two.model("gamma", requirements="requirements.txt")
+    (two.folder / "models/gamma/requirements.txt").write_text("orjson==0.0.0.1\n")
+    failed = two.run("up", check=False)
+    assert failed.returncode == 1
+    shown = failed.stdout + failed.stderr
+    assert "The environment of gamma (models/gamma/requirements.txt) was not built:" in shown
+    assert "orjson==0.0.0.1" in shown
+
+
 def test_an_answer_that_breaks_the_schema_never_leaves_the_builder(two):
     schema = {"output": {"type": "object", "required": ["probability"]}}
     (two.folder / "models/alpha/schema.json").write_text(json.dumps(schema))

@@ -79,3 +79,11 @@ def test_a_disk_that_was_full_is_found_in_whatever_says_so(tmp_path):
 def test_a_full_disk_is_found_where_the_log_itself_could_not_be_written(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
     assert no_room(tmp_path / "events") == f"{tmp_path}: no space left on device"
+
+
+def test_an_environments_failure_tells_what_it_was_to_install(tmp_path):
+    urn = "urn:pulumi:dev::p::slipway:index:EnvironmentImage$docker-build:index:Image::environment-1afd2ffcb4f1"
+    log = _write(tmp_path / "events", "#7 0.05 no such version\n", "#7 ERROR: exit\n", urn=urn)
+    begun = {"metadata": {"urn": urn, "new": {"inputs": {"buildArgs": {"REQUIREMENTS": "numpy==99"}}}}}
+    log.write_text(json.dumps({"resourcePreEvent": begun}) + "\n" + log.read_text())
+    assert failed_builds(log) == [FailedBuild("environment-1afd2ffcb4f1", ("no such version",), "numpy==99")]

@@ -118,6 +118,7 @@ def test_the_status_has_the_traceback_in_development_only(tmp_path):
         ("def init(: pass", "SyntaxError: invalid syntax"),
         ("raise SystemExit(9)", "SystemExit: 9"),
         ("import not_there_at_all", "add it to the model's requirements"),
+        ("import skimage", "it is in the package scikit-image: add that to the model's requirements"),
         ("import inference_schema.nothing", "this runtime has inference_schema.schema_decorators"),
         ("import azureml.contrib.nothing", "this runtime has azureml.contrib.services.aml_request"),
         (
