@@ -6,7 +6,7 @@ import pytest
 
 from cli.deployment.rollback import roll_back
 from cli.placements.cluster import Cluster
-from cli.placements.pods import state_of, taken_back
+from cli.placements.pods import state_of, taken_back, trouble
 from tests.system import kubernetes_cluster
 from tests.system.checkout import ROOT
 from tests.system.kubernetes_cluster import until
@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.system]
 
 REGISTRY = "localhost:5050"
 OWNER = "pulumi-kubernetes-1a2b3c4d"
+GOOD = "touch /tmp/ready; sleep 1000"
 
 
 class Workload:
@@ -36,6 +37,13 @@ class Workload:
             "name": "model",
             "image": self.image,
             "command": ["sh", "-c", script],
+            # Without one a pod that ends at once is ready for a moment, and may take the place of the one before.
+            "readinessProbe": {
+                "exec": {"command": ["test", "-e", "/tmp/ready"]},  # noqa: S108 - in the container
+                "periodSeconds": 1,
+                "timeoutSeconds": 10,
+                "failureThreshold": 30,
+            },
             "env": [{"name": "B", "value": "1"}, {"name": "A", "value": "2"}],
             "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
         }
@@ -54,6 +62,7 @@ class Workload:
             "metadata": {"name": "iris", "namespace": self.namespace, "labels": labels},
             "spec": {
                 "replicas": 1,
+                "minReadySeconds": 5,
                 "selector": {"matchLabels": labels},
                 "progressDeadlineSeconds": 10,
                 "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
@@ -70,6 +79,10 @@ class Workload:
     def becomes(self, state):
         until(lambda: state_of(self.found()) == state, f"it is {state}")
 
+    def tells_why(self):
+        """Wait until a pod has ended: on a busy machine the change may be given up before one has begun."""
+        until(lambda: any(trouble(pod, self.cluster) for pod in self.cluster.pods()), "a pod tells what is wrong")
+
 
 @pytest.fixture
 def workload():
@@ -79,19 +92,20 @@ def workload():
 
 
 def test_a_broken_change_is_taken_back_as_often_as_it_is_tried_and_a_good_one_takes_its_place(workload):
-    workload.apply("sleep 1000")
+    workload.apply(GOOD)
     workload.becomes("ready")
     said = []
     for code in (3, 4):
         workload.apply(f"echo these weights are of another model; exit {code}")
+        workload.tells_why()
         workload.becomes("stuck")
         roll_back(workload.cluster, said.append)
         workload.becomes("rolled back")
         found = workload.found()
         assert "these weights are of another model" in taken_back(found)
-        assert found.spec.template.spec.containers[0].command == ["sh", "-c", "sleep 1000"]
+        assert found.spec.template.spec.containers[0].command == ["sh", "-c", GOOD]
         assert sorted(one.spec.replicas for one in workload.cluster.replica_sets(found))[-2:] == [0, 1]
     assert len(said) == 2
-    workload.apply("sleep 1001")
+    workload.apply(f"{GOOD}1")
     workload.becomes("ready")
     assert taken_back(workload.found()) is None
