@@ -6,6 +6,7 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from azure_management.login import credential
 from iot_hub.trust import authority
 
 if TYPE_CHECKING:
@@ -82,9 +83,7 @@ class HubClient:
             if self._connection_string:
                 manager = IoTHubConfigurationManager.from_connection_string(self._connection_string)
             else:
-                from azure.identity import DefaultAzureCredential  # noqa: PLC0415 - slow, and seldom wanted
-
-                manager = IoTHubConfigurationManager.from_token_credential(self.host, DefaultAzureCredential())
+                manager = IoTHubConfigurationManager.from_token_credential(self.host, credential())
         except ValueError as error:
             raise HubError(f"the connection string of {self.host} cannot be used: {error}") from None
         # It would wait by itself, and nothing could interrupt that.

@@ -6,8 +6,9 @@ import threading
 
 import httpx
 import pytest
+from azure.core.exceptions import ClientAuthenticationError
 
-from iot_hub import HubError
+from iot_hub import HubClient, HubError
 from standins.iot_hub import sas
 from standins.iot_hub.hub import Hub
 from standins.iot_hub.store import Store
@@ -291,3 +292,18 @@ def test_what_was_answered_outlives_the_process_and_no_two_serve_one_folder(tmp_
     assert {kind: json.dumps(again.all(kind), sort_keys=True) for kind in saved} == saved
     assert Hub(again).device("line-4")["deviceId"] == "line-4"
     again.close()
+
+
+def test_without_a_key_a_hub_is_asked_as_the_one_who_deploys(hub, monkeypatch):
+    for name in ("TENANT_ID", "CLIENT_ID", "CLIENT_SECRET"):
+        monkeypatch.setenv(f"ARM_{name}", "x")
+    asked = []
+
+    def refuse(_self, *scopes, **_options):
+        asked.extend(scopes)
+        raise ClientAuthenticationError("AADSTS7000215: Invalid client secret")
+
+    monkeypatch.setattr("azure.identity.ClientSecretCredential.get_token_info", refuse)
+    with pytest.raises(HubError, match=r"not signed in to Azure for .*: AADSTS7000215: Invalid client secret"):
+        HubClient(hub.host, patience=0).device("line-4")
+    assert asked == ["https://iothubs.azure.net/.default"]
