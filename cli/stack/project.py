@@ -21,6 +21,7 @@ MANIFEST = "models.yaml"
 _PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 - a variable's name
 _PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE_FILE"  # noqa: S105 - a variable's name
 _BACKEND = "PULUMI_BACKEND_URL"
+_AZURE, _STAND_IN = "SLIPWAY_AZURE", "stand-in"
 # What Pulumi takes; neither . nor .. is a name.
 _PART = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9_.-]{1,100}"
 _STACK = re.compile(rf"(?:{_PART}/){{0,2}}{_PART}")
@@ -96,9 +97,15 @@ class Project:
             given: The environment to start from; by default this process's.
 
         Raises:
-            CliError: The set-up has not been run.
+            CliError: The set-up has not been run, or SLIPWAY_AZURE says what it cannot.
         """
         env = dict(os.environ if given is None else given)
+        if (azure := env.get(_AZURE)) not in (None, "", _STAND_IN):
+            raise CliError(
+                f"{_AZURE} is {azure[:_LONGEST_SHOWN]!r}; it may be {_STAND_IN}, or unset.",
+                hint="docs/azure-standin.md says what each means.",
+                code=Exit.USAGE,
+            )
         found = self._toolchain()
         added = dict(found["env"])
         # An empty passphrase is one, an empty file name or address is none.

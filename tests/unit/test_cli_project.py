@@ -75,6 +75,16 @@ def test_tools_of_the_set_up_come_first_on_the_path(tmp_path):
     assert project.environment({"PATH": "/usr/bin"})["PATH"] == os.pathsep.join(["/a", "/b", "/usr/bin"])
 
 
+def test_where_azure_is_can_be_said_in_one_way_only(tmp_path):
+    project = _project(tmp_path)
+    _set_up(project)
+    for given in ({}, {"SLIPWAY_AZURE": ""}, {"SLIPWAY_AZURE": "stand-in"}):
+        assert project.environment(given).get("SLIPWAY_AZURE") == given.get("SLIPWAY_AZURE")
+    with pytest.raises(CliError, match="SLIPWAY_AZURE is 'nonsense'; it may be stand-in, or unset") as caught:
+        project.environment({"SLIPWAY_AZURE": "nonsense"})
+    assert caught.value.code is Exit.USAGE
+
+
 def test_what_the_set_up_found_is_added_to_the_environment(tmp_path):
     project = _project(tmp_path)
     _set_up(project, DOCKER_HOST="unix:///run/docker.sock", PULUMI_BACKEND_URL="file:///state")

@@ -335,6 +335,16 @@ def test_the_script_hands_over_to_an_installed_official_plugin(tmp_path):
         assert done.stdout == "official\n"
 
 
+@pytest.mark.parametrize("folder", [BIN, BIN / "azure-native"])
+def test_the_script_takes_no_choice_that_means_nothing(tmp_path, folder):
+    _official(tmp_path)
+    env = {"PATH": os.environ["PATH"], "PULUMI_HOME": str(tmp_path), "SLIPWAY_AZURE": "standin"}
+    program = folder / "pulumi-resource-azure-native"
+    done = subprocess.run([program], env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith("SLIPWAY_AZURE is 'standin'; it may be stand-in, or unset\n")
+
+
 def test_a_transaction_that_fails_leaves_nothing(tmp_path):
     store = Store(tmp_path / "azure")
 
