@@ -61,7 +61,8 @@ def _local(context: Context) -> dict[str, str]:
     """Return the variables of the local backend and passphrase, without those for which the caller has his own."""
     environ = context.environ
     ours = {
-        "PULUMI_BACKEND_URL": f"file://{_state(context)}",
+        # As an address: % and # in a folder's name would be read as parts of it.
+        "PULUMI_BACKEND_URL": _state(context).as_uri(),
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(_passphrase(context)),
     }
     # Set but empty is a passphrase too: the empty one.

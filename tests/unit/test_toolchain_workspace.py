@@ -3,6 +3,7 @@
 import json
 import subprocess
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -37,6 +38,15 @@ def test_a_checkout_has_its_own_state_and_passphrase(tmp_path, checkout):
     assert found["PULUMI_BACKEND_URL"] == f"file://{checkout / '.slipway' / 'state'}"
     assert found["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(checkout / ".slipway" / "passphrase")
     assert (checkout / ".slipway" / "state").is_dir()
+
+
+@pytest.mark.parametrize("name", ["a #1", "50%", "who?", "50%25", "für $x 'q' \"d\""])
+def test_the_state_of_a_checkout_is_in_it_whatever_its_folder_is_called(tmp_path, name):
+    root = tmp_path / name
+    (root / ".slipway").mkdir(parents=True)
+    address = urlsplit(workspace.variables(context_in(tmp_path, root=root), [])["PULUMI_BACKEND_URL"])
+    assert (address.scheme, address.netloc, address.query, address.fragment) == ("file", "", "", "")
+    assert Path(unquote(address.path)) == root / ".slipway" / "state"
 
 
 @pytest.mark.parametrize(
