@@ -35,7 +35,7 @@ def test_the_passphrase_is_random_private_and_never_replaced(tmp_path, checkout)
 
 def test_a_checkout_has_its_own_state_and_passphrase(tmp_path, checkout):
     found = workspace.variables(context_in(tmp_path, root=checkout), [])
-    assert found["PULUMI_BACKEND_URL"] == f"file://{checkout / '.slipway' / 'state'}"
+    assert found["PULUMI_BACKEND_URL"] == (checkout / ".slipway" / "state").as_uri()
     assert found["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(checkout / ".slipway" / "passphrase")
     assert (checkout / ".slipway" / "state").is_dir()
 
