@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -139,6 +140,14 @@ class Project:
             found = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise CliError("The tools are not set up here yet.", hint=hint, code=Exit.SETUP) from None
+        except PermissionError as error:
+            # Another set-up would be refused as well.
+            own = f"sudo chown -R $(id -u) {shlex.quote(str(self.private))}"
+            raise CliError(
+                f"{path} cannot be read: {error.strerror}.",
+                hint=f"It belongs to another user: run this as that one, or make it yours: {own}",
+                code=Exit.SETUP,
+            ) from None
         except (OSError, ValueError) as error:
             raise CliError(f"{path} cannot be read: {error}.", hint=hint, code=Exit.SETUP) from None
         if not (

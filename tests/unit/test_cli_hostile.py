@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from cli.deployment.recovery import recover
+from cli.diagnosis.checks import files
+from cli.diagnosis.context import Context
 from cli.errors import CliError, Exit
 from cli.main import run
 from cli.releases.promotion import same_answer
@@ -170,6 +172,27 @@ def test_a_set_up_that_somebody_changed_is_told(project, capsys, content):
     (project.root / ".slipway/toolchain.json").write_text(json.dumps(content))
     assert run(["status"]) == Exit.SETUP
     assert "is not what the set-up writes" in capsys.readouterr().err
+
+
+def test_a_set_up_of_another_user_is_told_as_that(project, monkeypatch):
+    """Not by the file's mode, which root does not feel."""
+
+    def refuse(path, **_options):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr("cli.stack.project.Path.read_text", refuse)
+    with pytest.raises(CliError, match=r"toolchain\.json cannot be read: Permission denied\.") as caught:
+        Project(project.root, "shop").environment()
+    assert "belongs to another user" in caught.value.hint
+    assert "make setup" not in caught.value.hint
+
+
+def test_a_diagnosis_finds_a_folder_that_this_user_may_not_write_to(project, monkeypatch):
+    private = project.root / ".slipway"
+    monkeypatch.setattr("cli.diagnosis.checks.files.os.access", lambda path, _mode: path != private)
+    found, *_ = files.check(Context(Project(project.root, "shop"), "dev"))
+    assert found.status == "problem"
+    assert found.message.startswith(f"This user may not write to {private},")
 
 
 def test_a_pipe_in_a_files_place_is_not_waited_for(project, capsys):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from typing import TYPE_CHECKING
 
 from cli.diagnosis.finding import Finding
@@ -17,6 +19,10 @@ _MEGABYTE = 1_000_000
 
 def check(context: Context) -> Iterator[Finding]:
     """Read all of them as `up` would."""
+    private = context.project.private
+    if private.exists() and not os.access(private, os.W_OK | os.X_OK):
+        wrong = f"This user may not write to {private}, as every deployment does."
+        yield Finding("problem", wrong, f"See whose it is and how it is mounted: ls -ld {shlex.quote(str(private))}")
     _ = context.environment
     models = context.manifest.models
     root = context.project.root
