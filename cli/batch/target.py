@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError, Exit
-from cli.placements.choose import no_such
+from cli.placements.choose import absent, no_such
 from cli.placements.placement import BATCH, LOCAL
 from cli.stack.project import short_name
 from jobs.cloud_places import INPUTS, OUTPUTS, cloud_place
@@ -187,7 +187,7 @@ def open_targets(pulumi: Pulumi, name: str | None, *, local: bool) -> list[Batch
     if not with_batch:
         raise CliError(f"The stack {pulumi.stack} has no batch target.", hint="`slipway up` deploys models.yaml.")
     if name and name not in with_batch:
-        raise no_such("model", name, with_batch)
+        raise absent(pulumi, name, with_batch)
     chosen = [name] if name else sorted(with_batch)
     return [BatchTarget(pulumi, one, with_batch[one], local=local) for one in chosen]
 

@@ -34,7 +34,7 @@ def command(
     """
     pulumi = Pulumi.here(stack)
     model = _model(pulumi.project, name)
-    placement = next((one for one in of_model(recorded(pulumi.outputs()), name) if one.container), None)
+    placement = next((one for one in of_model(pulumi, recorded(pulumi.outputs()), name) if one.container), None)
     engine = Engine(pulumi.env)
     deployed = engine.inspect(placement.container or "") if placement else None
     if deployed is None:

@@ -33,7 +33,7 @@ def command(
         return
     if not name:
         raise CliError("Which model's keys?", hint="slipway keys NAME, or slipway keys --device ID", code=Exit.USAGE)
-    placements = [one for one in of_model(recorded(pulumi.outputs()), name) if one.auth == AUTH]
+    placements = [one for one in of_model(pulumi, recorded(pulumi.outputs()), name) if one.auth == AUTH]
     if not placements:
         raise CliError(f"{name} has no keys in the stack {stack}: none of its targets there asks for one.")
     keys = Keys(pulumi)

@@ -15,7 +15,7 @@ from cli.logs.source import Line, LogSource, following, so_far
 from cli.options import DEFAULT_STACK, JsonOption, OptionalModel, StackOption
 from cli.output import is_read
 from cli.placements import devices, groups, local, workloads
-from cli.placements.choose import no_such
+from cli.placements.choose import absent
 from cli.placements.placement import AKS, LOCAL_DOCKER, recorded
 from cli.stack.pulumi import Pulumi
 from cli.table import console, say
@@ -42,7 +42,7 @@ def command(
     sources = local.log_sources(pulumi) if LOCAL_DOCKER in live or not live & {AciTarget.kind, AKS} else []
     sources += workloads.log_sources(pulumi) if AKS in live else []
     sources += groups.log_sources(pulumi) if AciTarget.kind in live else []
-    _check_name(name, {one.model for one in sources}, stack)
+    _check_name(pulumi, name, {one.model for one in sources})
     sources = [one for one in sources if name in (None, "", one.model)]
     lines = following(sources, tail) if follow else so_far(sources, tail)
     if json:
@@ -73,11 +73,11 @@ def _of_device(pulumi: Pulumi, name: str | None, device: str | None, tail: int, 
     return found
 
 
-def _check_name(name: str | None, models: set[str], stack: str) -> None:
+def _check_name(pulumi: Pulumi, name: str | None, models: set[str]) -> None:
     if not models:
-        raise CliError(f"The stack {stack} runs no model.", hint="`slipway up` deploys models.yaml.")
+        raise CliError(f"The stack {pulumi.stack} runs no model.", hint="`slipway up` deploys models.yaml.")
     if name and name not in models:
-        raise no_such("model", name, models)
+        raise absent(pulumi, name, models)
 
 
 def _print(lines: Iterable[Line], sources: list[LogSource]) -> None:

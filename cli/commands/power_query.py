@@ -30,7 +30,7 @@ def command(
     """Print a query for Power BI or Excel: paste it into the advanced editor of an empty query."""
     pulumi = Pulumi.here(stack)
     outputs = pulumi.outputs()
-    placements = of_model(recorded(outputs), name)
+    placements = of_model(pulumi, recorded(outputs), name)
     chosen = [one for one in placements if target in (None, one.target) and (one.endpoint or one.target == BATCH)]
     if not chosen:
         if target is None:

@@ -22,7 +22,7 @@ def command(
 ) -> None:
     """Have a model with `reload: true` load its script now, and say whether it did."""
     pulumi = Pulumi.here(stack)
-    placements = of_model(reachable(recorded(pulumi.outputs()), stack), name)
+    placements = of_model(pulumi, reachable(recorded(pulumi.outputs()), stack), name)
     local = next((one for one in placements if one.target == LOCAL_DOCKER), None)
     if local is None:
         raise CliError(f"{name} has no {LOCAL_DOCKER} target in the stack {stack}: only those reload.", code=Exit.USAGE)

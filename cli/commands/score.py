@@ -59,7 +59,7 @@ def command(
         if not name:
             _score_all(pulumi.project, stack, placements, keys, data, target, timeout, json=json)
             return
-        placement = _choose(placements, name, target)
+        placement = _choose(pulumi, placements, name, target)
         if placement.state == ASLEEP:
             raise CliError(
                 f"{name} is asleep: it has no pods until one of its triggers asks for one, and a request does not.",
@@ -146,8 +146,8 @@ def _print_all(
     return not any(one["error"] for one in answers)
 
 
-def _choose(placements: list[Placement], name: str, target: str | None) -> Placement:
-    by_target = {one.target: one for one in of_model(placements, name)}
+def _choose(pulumi: Pulumi, placements: list[Placement], name: str, target: str | None) -> Placement:
+    by_target = {one.target: one for one in of_model(pulumi, placements, name)}
     if target is None:
         return next(iter(by_target.values()))
     if target not in by_target:

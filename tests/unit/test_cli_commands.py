@@ -118,6 +118,38 @@ def test_an_unknown_model_names_the_nearest_one(iris, capsys):
     assert 'Unknown model "irs"; did you mean "iris"?' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["score", "reload", "keys", "power-query"])
+@pytest.mark.parametrize(
+    ("targets", "told", "to_do"),
+    [
+        ("[local-docker]", "not deployed in the stack dev.", "`slipway up --stack dev` deploys it, or says why"),
+        (
+            "[{aks: {}}, {batch: {output: out}}]",
+            "not live in the stack dev: its targets are aks, batch, and Pulumi.dev.yaml has local-docker as",
+            "--stack NAME",
+        ),
+        ("[]", "not live in the stack dev: it has no target of its own, and Pulumi.dev.yaml has local-docker as", ""),
+    ],
+)
+def test_a_model_of_the_manifest_that_is_not_there_is_told_why_it_is_not(
+    iris, project, capsys, command, targets, told, to_do
+):
+    second = MANIFEST.replace("models:\n", "").replace("iris", "wine", 1).replace("[local-docker]", targets)
+    (project.root / "models.yaml").write_text(MANIFEST + second)
+    assert run([command, "wine"]) == Exit.USAGE
+    seen = capsys.readouterr().err
+    assert f"wine is in models.yaml and {told}" in seen
+    assert to_do in seen
+
+
+def test_a_deployed_model_that_cannot_be_asked_is_not_called_unknown(iris, project, capsys):
+    targets = {"wine": {"batch": {}}, "iris": {"local-docker": {"endpoint": iris.endpoint}}}
+    project.answers(out={"models": {name: {"version": "1", "targets": found} for name, found in targets.items()}})
+    (project.root / "models.yaml").write_text(MANIFEST + MANIFEST.replace("models:\n", "").replace("iris", "wine", 1))
+    assert run(["score", "wine"]) == Exit.USAGE
+    assert "wine is deployed in the stack dev, and has nothing there that could be asked." in capsys.readouterr().err
+
+
 def test_an_unknown_target_names_those_of_the_model(iris, capsys):
     assert run(["score", "iris", "--target", "aks"]) == Exit.USAGE
     assert 'Unknown target of iris "aks"; allowed: local-docker.' in capsys.readouterr().err
