@@ -127,13 +127,13 @@ def _print_all(
 ) -> bool:
     """Print every model's answer as JSON; tell whether all of them answered."""
     files = {model.name: sample_file(model, project.root) for model in manifest.models}
-    asked = [(one, file) for one in placements if (file := files.get(one.model))]
 
-    def ask(placement: Placement, file: Path) -> dict[str, Any]:
-        if placement.state == ASLEEP:
-            return {**_place(placement), **_NO_ANSWER, "error": None}
+    def ask(placement: Placement) -> dict[str, Any]:
         if why := gone(placement):
             return {**_place(placement), **_NO_ANSWER, "error": f"{why}."}
+        file = files.get(placement.model)
+        if file is None or placement.state == ASLEEP:
+            return {**_place(placement), **_NO_ANSWER, "error": None}
         try:
             answer = score(placement.endpoint or "", _body(str(file)), timeout, keys.of(placement))
         except CliError as error:
@@ -141,7 +141,7 @@ def _print_all(
         return {**_report(placement, answer), "error": None if answer.is_success else answer.message}
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        answers = list(pool.map(lambda pair: ask(*pair), asked))
+        answers = list(pool.map(ask, placements))
     print_json({"stack": stack, "answers": answers})
     return not any(one["error"] for one in answers)
 

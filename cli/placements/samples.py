@@ -64,9 +64,8 @@ def score_samples(
     unnamed = [(one, why) for one in placements if (why := missing_name(one))]
     missing = [(one, why) for one in placements if (why := gone(one))]
     left_out = [*asleep, *(one for one, _ in (*unnamed, *missing))]
-    asked = [
-        (one, file) for one in placements if one.endpoint and one not in left_out and (file := files.get(one.model))
-    ]
+    can_answer = [one for one in placements if one.endpoint and one not in left_out]
+    asked = [(one, file) for one in can_answer if (file := files.get(one.model))]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         answers = list(pool.map(lambda pair: _answer(pair[0], pair[1], keys, seconds), asked))
     width = max((len(one.model) for one, _ in asked), default=0)
@@ -76,6 +75,10 @@ def score_samples(
         line.append("-> " if succeeded else "failed: ", style="green" if succeeded else "red")
         line.append(text)
         out.print(line, soft_wrap=True)
+    for one in can_answer:
+        if not files.get(one.model):
+            line = f"{one.model} was not asked: it has no sample in models.yaml; slipway score {one.model} --data FILE"
+            out.print(line, soft_wrap=True)
     for one, why in missing:
         out.print(f"{one.model} was not asked: {why}.", soft_wrap=True)
     for one, why in unnamed:

@@ -170,6 +170,17 @@ def test_a_model_without_a_sample_asks_for_a_request(iris, project, capsys):
     assert "--data FILE" in capsys.readouterr().err
 
 
+def test_where_all_are_asked_a_model_without_a_sample_is_told(iris, project, capsys):
+    (project.root / "models.yaml").write_text(MANIFEST.replace("sample: sample.json", ""))
+    assert run(["score"]) == Exit.OK
+    assert capsys.readouterr().out == (
+        "iris was not asked: it has no sample in models.yaml; slipway score iris --data FILE\n"
+    )
+    assert run(["score", "--json"]) == Exit.OK
+    [answer] = json.loads(capsys.readouterr().out)["answers"]
+    assert (answer["model"], answer["status"], answer["error"]) == ("iris", None, None)
+
+
 def test_scoring_needs_no_valid_manifest_when_the_request_is_given(iris, project):
     (project.root / "models.yaml").write_text("models: [")
     assert run(["score", "iris"]) == Exit.USAGE
