@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from toolchain.report import ToolchainError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 LOCK_POLL_SECONDS = 0.2
 
@@ -99,11 +99,10 @@ class Cache:
             ) from error
 
     @contextmanager
-    def lock(self, waiting: Callable[[str], None]) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Keep every other set-up on this cache waiting while the block runs.
 
-        Args:
-            waiting: Told once who holds the lock, when it is not free at once.
+        Whoever has to wait is told for whom, on the error output: the rest of what a set-up says may not be wanted.
         """
         path = self.home / "lock"
         with path.open("a+", encoding="utf-8") as stream:
@@ -116,7 +115,11 @@ class Cache:
                     if not told:
                         stream.seek(0)
                         holder = stream.read().strip()
-                        waiting(f"waiting for another set-up ({holder or 'starting'}), which uses {self.home}")
+                        print(
+                            f"Waiting for another set-up ({holder or 'starting'}), which uses {self.home}.",
+                            file=sys.stderr,
+                            flush=True,
+                        )
                         told = True
                     time.sleep(LOCK_POLL_SECONDS)
             stream.truncate(0)

@@ -147,7 +147,7 @@ def _provide(name: str, ensure: Callable[[Context, Step], Taken]) -> None:
     """Do one step by itself."""
     context = context_of(_root(), os.environ, _report())
     context.cache.prepare()
-    with context.cache.lock(lambda text: context.report.line("", text)), context.report.step(name) as step:
+    with context.cache.lock(), context.report.step(name) as step:
         found = ensure(context, step)
     context.report.line(found.name, found.line)
 

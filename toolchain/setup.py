@@ -30,7 +30,7 @@ def set_up(context: Context) -> None:
     began = time.monotonic()
     report = context.report
     context.cache.prepare()
-    with context.cache.lock(lambda text: report.line("", text)):
+    with context.cache.lock():
         _forget_interrupted(context.cache.tools)
         network = Network(context)
         taken: list[Taken] = []
@@ -74,7 +74,7 @@ def start_cluster(context: Context) -> None:
         ToolchainError: If there can be none.
     """
     context.cache.prepare()
-    with context.cache.lock(lambda text: context.report.line("", text)):
+    with context.cache.lock():
         Users(context.cache).add(context.root)
         with context.report.step(cluster.NAME) as step:
             found = cluster.ensure(context, step)
@@ -84,7 +84,7 @@ def start_cluster(context: Context) -> None:
 def stop_cluster(context: Context) -> None:
     """Stop the cluster, whoever uses it, and remove what is in it."""
     context.cache.prepare()
-    with context.cache.lock(lambda text: context.report.line("", text)):
+    with context.cache.lock():
         with context.report.step(cluster.NAME) as step:
             step.doing("stopping")
             line = cluster.stop(context)
@@ -103,7 +103,7 @@ def stop(context: Context) -> None:
     if not context.cache.run.is_dir():
         report.line("Services", "none were started")
         return
-    with context.cache.lock(lambda text: report.line("", text)):
+    with context.cache.lock():
         stacks = workspace.stacks_in_use(context)
         if stacks:
             ways = ", ".join(f"make down STACK={stack}" for stack in stacks)

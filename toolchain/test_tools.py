@@ -29,7 +29,7 @@ def provide(context: Context) -> None:
     """
     report = context.report
     context.cache.prepare()
-    with context.cache.lock(lambda text: report.line("", text)):
+    with context.cache.lock():
         for name, ensure in (
             (browser.NAME, browser.ensure),
             ("Azurite", _azurite),

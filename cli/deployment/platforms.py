@@ -65,7 +65,7 @@ def prepare_builder(pulumi: Pulumi, platforms: tuple[str, ...]) -> None:
         # Another set-up may take minutes: what is there does not wait for it.
         if not emulators.lacking(context, platforms):
             return
-        with context.cache.lock(lambda text: report.line("", text)), report.step(emulators.NAME) as step:
+        with context.cache.lock(), report.step(emulators.NAME) as step:
             taken = emulators.ensure(context, step, emulators.lacking(context, platforms))
     except ToolchainError as error:
         raise CliError(

@@ -75,7 +75,7 @@ def _install(project: Project, env: Mapping[str, str]) -> None:
         # What `slipway` prints may be read by programs.
         context = context_of(project.root, env, Report(sys.stderr))
         context.cache.prepare()
-        with context.cache.lock(lambda text: context.report.line("", text)), context.report.step(policies.NAME) as step:
+        with context.cache.lock(), context.report.step(policies.NAME) as step:
             found = policies.ensure(context, step)
         context.report.line(found.name, found.line)
     except ToolchainError as error:

@@ -77,7 +77,7 @@ class Tools:
             # Another set-up may take minutes: what is there does not wait for it.
             if (there := find(context, tool)) is not None:
                 return there
-            with context.cache.lock(lambda text: report.line("", text)), report.step(tool.name) as step:
+            with context.cache.lock(), report.step(tool.name) as step:
                 found = ensure(context, step, Network(context), tool)
         except ToolchainError as error:
             raise MissingToolError(error.what, hint=error.to_do or None, code=Exit.SETUP) from None

@@ -20,7 +20,7 @@ def installed():
     report = Report()
     context = context_of(ROOT, os.environ, report)
     context.cache.prepare()
-    with context.cache.lock(lambda _: None), report.step("Azurite") as step:
+    with context.cache.lock(), report.step("Azurite") as step:
         return context, azurite.install(context, step)
 
 

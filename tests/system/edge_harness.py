@@ -54,7 +54,7 @@ def install():
         # Nothing to do, and no reason to wait for who sets up other things.
         return
     context.cache.prepare()
-    with context.cache.lock(lambda _: None), report.step("mosquitto") as step:
+    with context.cache.lock(), report.step("mosquitto") as step:
         mosquitto.ensure(context, step)
 
 

@@ -80,7 +80,7 @@ def running():
     if not cluster.possible(context):
         pytest.skip("a cluster on this machine takes root on Linux")
     context.cache.prepare()
-    with context.cache.lock(lambda _: None), report.step(cluster.NAME) as step:
+    with context.cache.lock(), report.step(cluster.NAME) as step:
         cluster.ensure_ours(context, step)
     return Cluster(kubeconfig(context), layout_of(context).tool("kubectl"))
 

@@ -42,7 +42,7 @@ def parsed():
     report = Report()
     context = context_of(ROOT, os.environ, report)
     context.cache.prepare()
-    with context.cache.lock(lambda _: None), report.step("Power Query") as step:
+    with context.cache.lock(), report.step("Power Query") as step:
         folder = npm.install(context, step, "powerquery", "the parser")
 
     def parse(*queries):
