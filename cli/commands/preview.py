@@ -16,5 +16,6 @@ def command(stack: StackOption = DEFAULT_STACK, options: PulumiArguments = None)
         say(pulumi.advice)
     if not pulumi.exists():
         pulumi.create()
-    if pulumi.run("preview", *(options or [])):
+    # The same for all models, also where one is new; what changes is in the resources.
+    if pulumi.run("preview", "--suppress-outputs", *(options or [])):
         raise CliError("The preview failed.")

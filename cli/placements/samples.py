@@ -77,8 +77,8 @@ def score_samples(
         out.print(line, soft_wrap=True)
     for one in can_answer:
         if not files.get(one.model):
-            line = f"{one.model} was not asked: it has no sample in models.yaml; slipway score {one.model} --data FILE"
-            out.print(line, soft_wrap=True)
+            to_do = f"slipway score {one.model} --data FILE"
+            out.print(f"{one.model} was not asked: it has no sample in models.yaml; {to_do}", soft_wrap=True)
     for one, why in missing:
         out.print(f"{one.model} was not asked: {why}.", soft_wrap=True)
     for one, why in unnamed:

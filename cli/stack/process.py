@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def run_in_foreground(
-    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], keeps: Callable[[str], bool] | None = None
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], shorten: Callable[[str], str] | None = None
 ) -> int:
     """Run a program to its end, with this process's input and output.
 
@@ -29,7 +29,7 @@ def run_in_foreground(
         command: The program and its arguments.
         cwd: Where it runs.
         env: Its whole environment.
-        keeps: Where the output is no terminal: tells which of its lines are printed.
+        shorten: Where the output is no terminal: tells what to print for each of its lines.
 
     Returns:
         Its exit code.
@@ -49,7 +49,7 @@ def run_in_foreground(
 
     sys.stdout.flush()
     previous = {}
-    filtered = keeps is not None and not sys.stdout.isatty()
+    filtered = shorten is not None and not sys.stdout.isatty()
     program = subprocess.Popen(
         command,
         cwd=cwd,
@@ -61,8 +61,8 @@ def run_in_foreground(
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             previous[number] = signal.signal(number, passed_on)
-        if program.stdout and keeps:
-            unwritten = _print_lines(program.stdout, keeps)
+        if program.stdout and shorten:
+            unwritten = _print_lines(program.stdout, shorten)
         code = program.wait()
     finally:
         for number, handler in previous.items():
@@ -77,14 +77,13 @@ def run_in_foreground(
     return code
 
 
-def _print_lines(stream: IO[bytes], keeps: Callable[[str], bool]) -> OSError | None:
+def _print_lines(stream: IO[bytes], shorten: Callable[[str], str]) -> OSError | None:
     """Print a program's lines to its end, whatever becomes of the output; return why that could not be written."""
     unwritten = None
     for raw in stream:
-        line = raw.decode(errors="replace")
-        if keeps(line):
+        if text := shorten(raw.decode(errors="replace")):
             try:
-                sys.stdout.write(line)
+                sys.stdout.write(text)
                 sys.stdout.flush()
             except OSError as error:
                 # A disk is full; the program is still to be let finish.

@@ -116,11 +116,20 @@ class Project:
         if env.get(_BACKEND):
             added.pop(_BACKEND, None)
         env.update(added)
-        env["PATH"] = os.pathsep.join([*found["path"], env.get("PATH", os.defpath)])
+        env["PATH"] = os.pathsep.join([*self.tool_folders, env.get("PATH", os.defpath)])
         # A stack's configuration need not say what encrypts it when its state does.
         env.setdefault("PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER", "true")
         env.setdefault("PULUMI_SKIP_UPDATE_CHECK", "true")
         return env
+
+    @property
+    def tool_folders(self) -> list[str]:
+        """The folders of what the set-up found or made, in the order of PATH.
+
+        Raises:
+            CliError: The set-up has not been run.
+        """
+        return list(self._toolchain()["path"])
 
     def taken(self, step: str) -> str | None:
         """Return what the set-up found or made at one of its steps, in its own words; None where it did not say.

@@ -140,7 +140,8 @@ class Pulumi:
             # The option is there only with this.
             env = {**env, "PULUMI_DEBUG_COMMANDS": "true"}
         try:
-            return run_in_foreground([*command, *options], cwd=self.project.root, env=env, keeps=Shortener().keeps)
+            shorten = Shortener(self.project.tool_folders).shortened
+            return run_in_foreground([*command, *options], cwd=self.project.root, env=env, shorten=shorten)
         except OSError as error:
             raise _not_started(error) from None
 

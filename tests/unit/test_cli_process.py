@@ -89,7 +89,7 @@ def test_an_output_that_is_full_is_told_when_the_program_has_come_to_its_end(tmp
         "outlast_readers()\n"
         "try:\n"
         "    child = [sys.executable, '-c', *sys.argv[1:]]\n"
-        "    run_in_foreground(child, cwd=Path(), env=os.environ, keeps=lambda line: True)\n"
+        "    run_in_foreground(child, cwd=Path(), env=os.environ, shorten=lambda line: line)\n"
         "except CliError as error:\n"
         "    print(error, Path(sys.argv[2]).exists(), file=sys.stderr)\n"
     )

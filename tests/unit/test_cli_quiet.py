@@ -3,11 +3,13 @@
 from cli.stack.quiet import Shortener
 
 BUILD = "docker-build:index:Image iris"
+STACK = "pulumi:pulumi:Stack shop-dev"
+EXPECTED = "warning: using pulumi-resource-docker from $PATH at /tools/pulumi-resource-docker"
 
 
 def _kept(*lines):
-    shortener = Shortener()
-    return [line for line in lines if shortener.keeps(f"{line}\n")]
+    shortener = Shortener(["/tools"])
+    return "".join(shortener.shortened(f"{line}\n") for line in lines).splitlines()
 
 
 def test_a_builds_progress_is_left_out_and_its_states_stay():
@@ -44,7 +46,15 @@ def test_resources_of_one_name_or_kind_are_told_apart():
 
 
 def test_everything_that_is_no_resources_line_stays():
-    lines = ["Diagnostics:", "  docker-build:index:Image (iris):", "    error: failed", "    error: failed", "", ""]
+    lines = [
+        "Updating (dev):",
+        "Diagnostics:",
+        "  docker-build:index:Image (iris):",
+        "    error: failed",
+        "    error: failed",
+        "",
+        "",
+    ]
     assert _kept(*lines) == lines
 
 
@@ -57,3 +67,55 @@ def test_a_warning_about_the_program_is_left_to_the_diagnostics_at_the_end():
         "    warning: a",
     ]
     assert _kept(*lines) == [lines[0], *lines[2:]]
+
+
+def test_who_waits_for_a_build_hears_now_and_then_what_it_does():
+    lines = [f" +  {BUILD} creating ({second}s) #13 step {second}" for second in range(70)]
+    assert _kept(*lines) == [lines[0], lines[20], lines[40], lines[60]]
+    replacing = [line.replace("creating", "creating replacement") for line in lines]
+    assert _kept(*replacing) == [replacing[0], replacing[20], replacing[40], replacing[60]]
+
+
+def test_plugins_that_the_set_up_provides_are_no_diagnostics():
+    lines = [
+        f"    {STACK}  {EXPECTED}",
+        f" +  {STACK} creating (0s) {EXPECTED}",
+        f" +  {STACK} created (13s) 2 warnings",
+        "Diagnostics:",
+        "  pulumi:pulumi:Stack (shop-dev):",
+        f"    {EXPECTED}",
+        f"    {EXPECTED}",
+        "",
+        "Resources:",
+    ]
+    assert _kept(*lines) == [f" +  {STACK} creating (0s)", f" +  {STACK} created (13s)", "", "Resources:"]
+
+
+def test_other_diagnostics_stay_and_a_plugin_from_elsewhere_is_one():
+    strange = "    warning: using pulumi-resource-docker from $PATH at /home/me/bin/pulumi-resource-docker"
+    lines = [
+        f"    {STACK} **failed** 1 error; 2 warnings",
+        "Diagnostics:",
+        "  docker-build:index:Image (iris):",
+        "    error: failed",
+        "",
+        "  pulumi:pulumi:Stack (shop-dev):",
+        f"    {EXPECTED}",
+        "",
+        "  pulumi:providers:docker (default):",
+        strange,
+        f"    {EXPECTED}",
+        "",
+        "Resources:",
+    ]
+    kept = [lines[0].removesuffix("; 2 warnings"), *lines[1:5], *lines[8:10], *lines[11:]]
+    assert _kept(*lines) == kept
+
+
+def test_dots_and_advice_on_what_slipway_does_itself_are_left_out():
+    lines = [
+        "@ updating....",
+        "The resources in the stack have been deleted, but the history and configuration associated with it stay. ",
+        "If you want to remove the stack completely, run `pulumi stack rm dev`.",
+    ]
+    assert _kept(*lines) == []
