@@ -18,7 +18,7 @@ _ROW = re.compile(
     r"(?P<time>(?: [a-z]+)? \((?P<seconds>\d+)(?:\.\d+)?s\))?(?P<told>.*)"
 )
 # A build says all the time what it does; who waits for it is told this often.
-_TOLD_AFTER_SECONDS = 20
+_TOLD_AFTER_SECONDS = 10
 _DIAGNOSTICS = "Diagnostics:"
 # `  pulumi:pulumi:Stack (shop-dev):`, over what is told of it.
 _HEADING = re.compile(r"  [\w-]+:[\w./-]+:\w+ \(.*\):")
