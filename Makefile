@@ -3,13 +3,14 @@
 STACK ?= dev
 NAME ?=
 ARGS ?=
+TESTS ?=
 PYTHON ?= python3
 UV ?= uv
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock"
 SLIPWAY = .venv/bin/slipway
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quiet-setup kubernetes edge up preview down status score test lint lock env clean
+.PHONY: help setup quiet-setup kubernetes edge up preview down status score logs test lint lock env clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{gsub(/[$$][$$]/, "$$", $$2); printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -47,9 +48,12 @@ status: quiet-setup ## Show the models and their state
 score: quiet-setup ## Score the models' samples; NAME=iris for one
 	@$(SLIPWAY) score --stack $(STACK) $(NAME)
 
-test: setup lint ## Run the checks and all tests
-	@$(PYTHON) -m toolchain tests
-	@.venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(if $(CI),--reruns 2 --durations 40)
+logs: quiet-setup ## Print what the models printed; NAME=iris for one, ARGS=-f goes on
+	@$(SLIPWAY) logs --stack $(STACK) $(NAME) $(ARGS)
+
+test: setup $(if $(TESTS),,lint) ## Run the checks and all tests; TESTS=tests/unit for some tests alone
+	@$(PYTHON) -m toolchain tests $(word 2,$(subst /, ,$(TESTS)))
+	@.venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(TESTS) $(if $(CI),--reruns 2 --durations 40)
 
 lint: setup ## Check style, formatting and types
 	@.venv/bin/ruff check

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 CLUSTER = "kubernetes"
+TESTS = "tests"
 DESCRIPTION = "Puts Pulumi, its plugins, a Docker engine, a registry and an image builder on this machine."
 VARIABLES = """environment:
   SLIPWAY_CACHE          folder of the cache, and of everything else that is made outside the checkout
@@ -46,9 +48,13 @@ def main(arguments: Sequence[str]) -> int:
     """
     taken = parser()
     given = taken.parse_args(arguments)
-    if given.action and given.command != CLUSTER:
-        taken.error(f"{given.command} takes no {given.action}: that is for {CLUSTER}")
-    commands = {**_commands(), CLUSTER: _clusters()[given.action or "start"]}
+    actions = {CLUSTER: _clusters(), TESTS: _levels()}
+    if given.action and given.action not in actions.get(given.command, ()):
+        owners = [command for command, allowed in actions.items() if given.action in allowed]
+        taken.error(f"{given.command} takes no {given.action}: that is for {owners[0]}")
+    commands = {**_commands(), CLUSTER: _clusters()["start"]}
+    if given.action:
+        commands[given.command] = actions[given.command][given.action]
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         commands[given.command]()
@@ -76,14 +82,19 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("command", nargs="?", default="setup", choices=sorted([*_commands(), CLUSTER]))
-    made.add_argument("action", nargs="?", choices=sorted(_clusters()), help=f"of {CLUSTER}; start by default")
+    made.add_argument(
+        "action",
+        nargs="?",
+        choices=sorted([*_clusters(), *_levels()]),
+        help=f"of {CLUSTER}: start by default; of {TESTS}: all levels",
+    )
     return made
 
 
 def _commands() -> dict[str, Callable[[], None]]:
     return {
         "setup": _set_up,
-        "tests": _provide_tests,
+        TESTS: _provide_tests,
         "edge": _provide_broker,
         "policies": _provide_policies,
         "env": _env,
@@ -94,6 +105,10 @@ def _commands() -> dict[str, Callable[[], None]]:
 
 def _clusters() -> dict[str, Callable[[], None]]:
     return {"start": _start_cluster, "stop": _stop_cluster, "status": _show_cluster}
+
+
+def _levels() -> dict[str, Callable[[], None]]:
+    return {level: partial(_provide_tests, level) for level in test_tools.LEVELS}
 
 
 def _told(error: Exception) -> ToolchainError:
@@ -131,8 +146,8 @@ def _set_up() -> None:
     setup.set_up(context_of(_root(), os.environ, _report()))
 
 
-def _provide_tests() -> None:
-    test_tools.provide(context_of(_root(), os.environ, _report()))
+def _provide_tests(level: str | None = None) -> None:
+    test_tools.provide(context_of(_root(), os.environ, _report()), level)
 
 
 def _provide_broker() -> None:

@@ -19,10 +19,17 @@ if TYPE_CHECKING:
     from toolchain.supply_chain import Tool
 
 LINTER = "actionlint"
+# Tests of these folders need some of it only; those of the others, all.
+UNIT, PROGRAM = "unit", "program"
+LEVELS = (UNIT, PROGRAM, "engine", "system")
 
 
-def provide(context: Context) -> None:
-    """Find or provide it all, one line for each.
+def provide(context: Context, level: str | None = None) -> None:
+    """Find or provide it, one line for each.
+
+    Args:
+        context: This run.
+        level: The folder of the tests that are to be run; None for all of them.
 
     Raises:
         ToolchainError: If something cannot be had.
@@ -30,17 +37,19 @@ def provide(context: Context) -> None:
     report = context.report
     context.cache.prepare()
     with context.cache.lock():
-        for name, ensure in (
-            (browser.NAME, browser.ensure),
-            ("Azurite", _azurite),
-            ("Power Query", _power_query),
-            ("Linter", _linter),
-            (object_checks.NAME, object_checks.ensure),
-            (cluster.NAME, _cluster),
-            (mosquitto.NAME, mosquitto.ensure),
-            (supply_chain.SYFT.name, _supply_chain(supply_chain.SYFT)),
-            (supply_chain.COSIGN.name, _supply_chain(supply_chain.COSIGN)),
+        for name, ensure, needed_by in (
+            (browser.NAME, browser.ensure, UNIT),
+            ("Azurite", _azurite, None),
+            ("Power Query", _power_query, UNIT),
+            ("Linter", _linter, UNIT),
+            (object_checks.NAME, object_checks.ensure, PROGRAM),
+            (cluster.NAME, _cluster, None),
+            (mosquitto.NAME, mosquitto.ensure, None),
+            (supply_chain.SYFT.name, _supply_chain(supply_chain.SYFT), None),
+            (supply_chain.COSIGN.name, _supply_chain(supply_chain.COSIGN), None),
         ):
+            if level in {UNIT, PROGRAM} and level != needed_by:
+                continue
             with report.step(name) as step:
                 found = ensure(context, step)
             report.line(found.name, found.line)

@@ -94,6 +94,23 @@ def test_logs_of_all_models_name_them_and_one_models_are_as_they_were_printed(pr
     assert (record["model"], record["container"]) == ("beta", f"{project.stack}-{project.stack}-beta")
 
 
+def test_logs_of_a_model_that_is_not_deployed_say_that_it_is_not(project):
+    project.model("gamma")
+    try:
+        done = project.run("logs", "gamma", check=False)
+    finally:
+        project.remove("gamma")
+    assert done.returncode == 2
+    assert f"gamma is in models.yaml and not deployed in the stack {project.stack}." in done.stderr
+
+
+def test_a_deployment_tells_nothing_of_the_plugins_that_the_set_up_provides(project):
+    printed = project.run("preview").stdout
+    assert "unchanged" in printed
+    assert "$PATH" not in printed
+    assert "Diagnostics:" not in printed
+
+
 def test_following_a_log_shows_lines_as_they_come(project, good):
     following = subprocess.Popen(
         project.command("logs", "alpha", "-f", "-n", "0", "--json"),
