@@ -1,4 +1,4 @@
-"""What only tests need is provided for the tests that are to be run: a cluster takes minutes, and unit tests need none."""
+"""What only tests need is provided for those that are to be run: a cluster takes minutes, and unit tests need none."""
 
 import pytest
 
