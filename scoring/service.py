@@ -262,9 +262,7 @@ class Service:
         else:
             details, trace = failure.one_line(error), failure.trace(error)
             shown = trace if settings.development else details
-            _log.error("edit not taken over, generation %d goes on serving: %s", self.generation, details)
-            if trace != details:
-                _log.error("%s", trace)
+            _log_with_trace(error, "edit not taken over, generation %d goes on serving: %s", self.generation, details)
         if settings.reload:
             self.reload_error = shown
 
@@ -276,13 +274,17 @@ def tell_failure(settings: Settings, error: BaseException) -> str:
         What the service's status is to show.
     """
     details, trace = failure.one_line(error), failure.trace(error)
-    _log.error("failed: %s", details)
-    if trace != details:
-        _log.error("%s", trace)
+    _log_with_trace(error, "failed: %s", details)
     if settings.model_dir is not None:
         lines = list(itertools.islice(_tree(settings.model_dir), _TREE_LINES))
         _log.info("the model folder holds:\n%s", "\n".join(lines))
     return trace if settings.development else details
+
+
+def _log_with_trace(error: BaseException, message: str, *arguments: object) -> None:
+    """Log a failure in one event, with the traceback where that tells more than the message's line."""
+    tells_more = failure.trace(error) != failure.one_line(error)
+    _log.error(message, *arguments, exc_info=error if tells_more else None)
 
 
 def _tree(folder: Path, indent: str = "") -> Iterator[str]:

@@ -30,7 +30,7 @@ CLUSTER = "kubernetes"
 TESTS = "tests"
 DESCRIPTION = "Puts Pulumi, its plugins, a Docker engine, a registry and an image builder on this machine."
 VARIABLES = """environment:
-  SLIPWAY_CACHE          folder of the cache, and of everything else that is made outside the checkout
+  SLIPWAY_CACHE          folder of the cache, and of all else that this puts outside the checkout
   SLIPWAY_REGISTRY_PORT  port of the local registry (5050)
   SLIPWAY_OFFICIAL       1: try the official downloads again; 0: never try them
   SLIPWAY_DEBUG          1: show where in the program an error came from

@@ -166,7 +166,12 @@ def test_a_broken_edit_is_an_error_of_reload_every_time_and_seen_by_status_and_d
     found = _findings(project)
     assert _statuses(found, "health", "alpha") == {"problem"}
     assert _statuses(found, "health", "beta") == {"ok"}
-    assert _statuses(found, "last-error", "alpha") == {"warning"}
+    [last] = found["last-error", "alpha"]
+    assert last["status"] == "warning"
+    assert "SyntaxError" in last["message"]
+    project.script("alpha").write_text(good)
+    project.run("reload", "alpha")
+    assert _statuses(_findings(project), "last-error", "alpha") == {"ok"}
 
 
 def test_a_model_without_reload_mode_is_told_how_to_get_it(project):

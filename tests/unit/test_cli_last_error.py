@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cli.diagnosis.checks.last_error import error_in
+from cli.diagnosis.checks.last_error import error_in, errors_in
 from scoring.telemetry.events import JsonFormatter, TextFormatter
 
 
@@ -39,3 +39,26 @@ def test_json_tells_what_was_raised():
     assert error_in(JsonFormatter().format(_record(logging.ERROR, "run() failed"))).endswith(
         "ValueError: could not convert string to float: 'boom'"
     )
+
+
+def _ready(generation):
+    return logging.LogRecord(
+        "slipway", logging.INFO, "service.py", 1, f"ready: score.py loaded in 0.01 s{generation}", (), None
+    )
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
+def test_an_error_is_over_when_an_edit_was_taken_over_after_it_and_no_other_start_of_the_script_hides_one(formatter):
+    failed = logging.LogRecord("slipway", logging.ERROR, "service.py", 1, "run() failed", (), None)
+
+    def errors(*records):
+        lines = [line for record in records for line in formatter.format(record).splitlines()]
+        return errors_in((str(number), line) for number, line in enumerate(lines))
+
+    assert errors(failed, _ready(", generation 2")) == []
+    assert errors(failed, _ready(", generation 12")) == []
+    for start in ("", ", generation 1"):
+        [(_, told)] = errors(failed, _ready(start))
+        assert "run() failed" in told
+    [(time, _)] = errors(_ready(", generation 2"), failed)
+    assert time == "1"

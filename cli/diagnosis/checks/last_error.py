@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cli.diagnosis.finding import Finding
 from cli.errors import CliError
-from cli.logs.events import event_of
+from cli.logs.events import event_of, readable
 from cli.logs.source import LogSource
 from cli.placements import devices, groups, workloads
 from cli.placements.placement import AKS, LOCAL_DOCKER
@@ -16,7 +16,7 @@ from cli.placements.states import FAILED, READY
 from manifest import AciTarget, IotEdgeTarget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from cli.diagnosis.context import Context
 
@@ -24,6 +24,9 @@ _TAIL = 2000
 # As the runtime writes events, as text or JSON; the further lines of a text are indented.
 _LEVELS = ("ERROR", "CRITICAL")
 _TEXT = re.compile(rf"\S+ (?:{'|'.join(_LEVELS)}) +\S+(?: \[[^\]]*\])?: .*")
+
+# An edit was taken over: the first generation is what a start of the process loads.
+_TAKEN_OVER = re.compile(r"\S+ INFO +slipway: ready: .*, generation (?!1$)\d+$")
 
 
 def check(context: Context) -> Iterator[Finding]:
@@ -64,7 +67,7 @@ def _judged(model: str, sources: list[LogSource], option: str = "") -> Finding:
     errors, unread = [], None
     for one in sources:
         try:
-            errors += [(time, error) for time, line in one.read(tail=_TAIL) if (error := error_in(line))]
+            errors += errors_in(one.read(tail=_TAIL))
         except CliError as error:
             unread = Finding("skipped", f"The log of {one.name} was not read: {error}", error.hint, model)
     if errors:
@@ -72,6 +75,21 @@ def _judged(model: str, sources: list[LogSource], option: str = "") -> Finding:
         where = f"`slipway logs {model}{option}` shows what came before and after."
         return Finding("warning", f"Its last error: {max(errors)[1]}", where, model)
     return unread or Finding("ok", "No error in its log.", model=model)
+
+
+def errors_in(lines: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the errors that a log tells of, each with its time; without those from before the last edit of the script.
+
+    Args:
+        lines: Its lines, each with its time.
+    """
+    found: list[tuple[str, str]] = []
+    for time, line in lines:
+        if _TAKEN_OVER.match(readable(line)):
+            found.clear()
+        elif error := error_in(line):
+            found.append((time, error))
+    return found
 
 
 def error_in(line: str) -> str | None:
