@@ -1,7 +1,8 @@
 """Slipway's runtime, its neighbours and two bare programs, all on one model in one run.
 
 Each server is pinned to one core and the load to another, on 127.0.0.1. In each round every server is started, measured
-in every cell and stopped, so that what else the machine does falls on all of them; a cell is the median of its rounds.
+in every cell and stopped, so that what else the machine does falls on all of them; a cell is its round with the least
+processor time for a request.
 
     .venv/bin/python -m bench.serving [--quick] [--only NAME ...] [--rounds 3] [--seconds 3] [--draw docs/images]
 """
@@ -140,7 +141,7 @@ def _about(rounds: int, seconds: float) -> str:
     processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
     return (
         f"{processor}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}; "
-        f"medians of {rounds} rounds of {seconds:g} s, servers on core {cores()[0]}, load on core {cores()[1]}; "
+        f"the best of {rounds} rounds of {seconds:g} s, servers on core {cores()[0]}, load on core {cores()[1]}; "
         f"load average at the start {os.getloadavg()[0]:.2f}."
     )
 
