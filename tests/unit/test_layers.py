@@ -23,7 +23,7 @@ ALLOWED = {
     # The protocol, for any resources: each process of the engine's starts with it.
     "provider": set(),
     # Asks an IoT hub, for what deploys to it and what looks at it.
-    "iot_hub": set(),
+    "iot_hub": {"azure_management"},
     # Asks a Kubernetes cluster, for the same two.
     "clusters": set(),
     "provider/slipway": {"clusters", "iot_hub", "jobs", "manifest", "provider", "registry"},
