@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 from typing import TYPE_CHECKING, TextIO
 
@@ -50,4 +51,9 @@ def _outlasting(stream: TextIO | None) -> TextIO:
 def is_read() -> bool:
     """Return whether somebody may still read the standard output; what has no end of its own ends where nobody does."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    return not isinstance(raw, _Output) or raw.is_read
+    if not isinstance(raw, _Output):
+        return True
+    # A pipe tells so also while there is nothing to write.
+    poll = select.poll()
+    poll.register(raw, 0)
+    return raw.is_read and not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))

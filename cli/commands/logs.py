@@ -13,7 +13,6 @@ from cli.errors import CliError, Exit
 from cli.logs.events import event_of, readable
 from cli.logs.source import Line, LogSource, following, so_far
 from cli.options import DEFAULT_STACK, JsonOption, OptionalModel, StackOption
-from cli.output import is_read
 from cli.placements import devices, groups, local, workloads
 from cli.placements.choose import absent
 from cli.placements.placement import AKS, LOCAL_DOCKER, recorded
@@ -94,8 +93,6 @@ def _print(lines: Iterable[Line], sources: list[LogSource]) -> None:
         # Other lines as the container printed them, colours among it.
         text.append_text(Text.from_ansi(readable(line.text)))
         out.print(text, soft_wrap=True)
-        if not is_read():
-            return
 
 
 def _print_json(lines: Iterable[Line]) -> None:
@@ -109,5 +106,3 @@ def _print_json(lines: Iterable[Line]) -> None:
         }
         sys.stdout.write(json_text.dumps(record, ensure_ascii=False) + "\n")
         sys.stdout.flush()
-        if not is_read():
-            return

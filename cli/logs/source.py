@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cli.errors import CliError
+from cli.output import is_read
 from cli.table import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+# How often it is looked whether somebody still reads, while nothing is printed.
+_LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,9 @@ def so_far(sources: Sequence[LogSource], tail: int) -> list[Line]:
 
 
 def following(sources: Sequence[LogSource], tail: int) -> Iterator[Line]:
-    """Return what is printed, as it comes, until all logs have ended; one that breaks off is told, and ends no other.
+    """Return what is printed, as it comes, until all logs have ended, or nobody reads it any more.
+
+    One that breaks off is told, and ends no other.
 
     Args:
         sources: The logs.
@@ -104,8 +111,7 @@ def following(sources: Sequence[LogSource], tail: int) -> Iterator[Line]:
     for one in sources:
         threading.Thread(target=read, args=(one,), daemon=True).start()
     left = len(sources)
-    while left:
-        line = printed.get()
+    while left and (line := _next(printed)):
         if isinstance(line, Line):
             yield line
             continue
@@ -114,3 +120,11 @@ def following(sources: Sequence[LogSource], tail: int) -> Iterator[Line]:
             raise line.problem
         if line.problem:
             say(f"{line.source.name}: {line.problem}")
+
+
+def _next(printed: queue.SimpleQueue[Line | _End]) -> Line | _End | None:
+    """What is printed next; None once nobody reads it any more."""
+    while is_read():
+        with contextlib.suppress(queue.Empty):
+            return printed.get(timeout=_LOOK_SECONDS)
+    return None

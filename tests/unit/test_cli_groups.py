@@ -166,8 +166,9 @@ def test_a_log_is_followed_until_its_group_is_gone(project, azure, capsys, monke
     assert "is not there" in seen.err
 
 
-@pytest.mark.parametrize("form", [[], ["--json"]])
-def test_a_log_that_is_followed_ends_when_its_reader_has_gone(project, azure, monkeypatch, form):
+@pytest.mark.parametrize(("form", "written"), [([], ["a line"]), (["--json"], ["a line"]), ([], [])])
+def test_a_log_that_is_followed_ends_when_its_reader_has_gone(project, azure, monkeypatch, form, written):
+    azure.docker.written = written
     over = threading.Event()
 
     def look(_seconds):
