@@ -121,7 +121,7 @@ class BatchPool(pulumi.ComponentResource):
             output = cloud_place(target.output or self._model.name, OUTPUTS)
         except ValueError as error:
             raise pulumi.RunError(
-                f"model {self._model.name}: batch: {error}; give a URL, or a path without .."
+                f"model {self._model.name}: batch: {error}; give a whole URL, or a path without .."
             ) from None
         # What `run` reads when it is told a path.
         self._platform.batch_may(roles.BLOB_DATA_READER, INPUTS)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 INPUTS, OUTPUTS = "inputs", "outputs"
 # A container without an account is the stack's own.
 _OWN = re.compile(r"(?:abfss?|az)://([a-z0-9](?:-?[a-z0-9]){2,62})(?:/.*)?")
+_NO_ACCOUNT = re.compile(r"azfiles://[^/@]*(?:/.*)?")
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,12 @@ def cloud_place(given: str, container: str) -> CloudPlace:
         container: Which.
 
     Raises:
-        ValueError: It is a path that can only be one on this machine.
+        ValueError: It is a path that can only be one on this machine, or a share of no account.
     """
+    if _NO_ACCOUNT.fullmatch(given):
+        raise ValueError(
+            f"{given} names no account, as azfiles://SHARE@ACCOUNT/PATH does, and the stack's has no shares"
+        )
     if "://" in given:
         own = _OWN.fullmatch(given)
         return CloudPlace(given, own[1] if own else None)

@@ -33,7 +33,7 @@ _KEPT_JOBS = 10
 _KILLED = 137
 # What says how to reach the storages of inputs and outputs, of who starts the job.
 _CREDENTIALS = {
-    ("abfs", "abfss", "az"): ("AZURE_STORAGE_", "AZURE_CLIENT_", "AZURE_TENANT_"),
+    ("abfs", "abfss", "az", "azfiles"): ("AZURE_STORAGE_", "AZURE_CLIENT_", "AZURE_TENANT_"),
     ("s3",): ("AWS_", "FSSPEC_S3_"),
 }
 

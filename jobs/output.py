@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jobs.engine import JobError
+from scoring.storage import connect
 from storage import file_system, told
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class Output:
         """
         self.place = place.rstrip("/")
         with self._told():
-            self._system, root = file_system(self.place)
+            reach = connect if self.place.startswith("azfiles://") else file_system
+            self._system, root = reach(self.place)
         self._root = root.rstrip("/")
 
     def progress(self, tasks: int) -> Progress:

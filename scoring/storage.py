@@ -12,9 +12,11 @@ from typing import Any, Protocol
 
 _STALE_SECONDS = 3600.0
 _OF_AZURE = {"abfs", "abfss", "az"}
+_SHARES = "azfiles://"
 # Only Azure's library takes them.
 _PATIENCE = {"connection_timeout": 10, "read_timeout": 30}
 _SECRET = re.compile(r"(?i)(sig|accountkey|sharedaccesssignature|code|secret|password)=[^&;\s]+")
+_NOT_IN_SHARES = re.compile(r'["\\:|<>*?\x00-\x1f]')
 
 
 class Store(Protocol):
@@ -45,13 +47,18 @@ def connect(url: str) -> tuple[Any, str]:
     """Return the file system of a URL, and the URL's path in it; credentials are those of the environment.
 
     Args:
-        url: Such as abfs://container/path or s3://bucket/path.
+        url: Such as abfs://container/path, azfiles://share@account/path or s3://bucket/path.
 
     Raises:
         ImportError: Its library is not in this environment.
         ValueError: It is no URL of a storage.
     """
-    # An extra, and slow to import; without types.
+    if url.startswith(_SHARES):
+        # An extra, and slow to import, as the next one.
+        from scoring.azure_files import open_share  # noqa: PLC0415
+
+        return open_share(url, **_PATIENCE)
+    # Without types.
     import fsspec  # type: ignore[import-untyped] # noqa: PLC0415
 
     found: tuple[Any, str] = fsspec.url_to_fs(
@@ -62,6 +69,11 @@ def connect(url: str) -> tuple[Any, str]:
         **(_PATIENCE if _is_azure(url) else {}),
     )
     return found
+
+
+def name_in(to: str, name: str) -> str:
+    """Return a name as the store at a folder or a URL can have it: Azure Files knows fewer than others."""
+    return _NOT_IN_SHARES.sub(lambda found: f"%{ord(found[0]):02X}", name) if to.startswith(_SHARES) else name
 
 
 def masked(text: str) -> str:

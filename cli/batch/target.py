@@ -117,14 +117,15 @@ class BatchTarget:
 
     def _asked(self, given: str, container: str) -> str:
         """Return a place that who starts the job names: on this machine, or on Azure in a container of the stack's."""
-        if self.is_local or self.target["engine"] != "azure" or "://" in given:
-            return _place(given, Path.cwd())
+        placed = _place(given, Path.cwd())
+        if self.is_local or self.target["engine"] != "azure":
+            return placed
         try:
             return cloud_place(given, container).url
         except ValueError as error:
             raise CliError(
                 f"{error}.",
-                hint=f"Give a URL, a path in the stack's container `{container}`, or --local to run on this machine.",
+                hint=f"Give a whole URL, a path in the stack's container `{container}`, or --local to run it here.",
                 code=Exit.USAGE,
             ) from None
 

@@ -42,7 +42,11 @@ DATA = "/mnt/data"
 # How many tasks there may be for each that can run at the same time: enough that the last ones end together.
 _ROUNDS = 4
 
-_PLACE = r"(?:abfss?|az|s3)://[^\x00-\x20?#]{1,1024}|(?![A-Za-z0-9+.-]+://)[^\x00-\x1f\x7f@][^\x00-\x1f\x7f]{0,1023}"
+_SHARE = r"azfiles://[a-z0-9](?:-?[a-z0-9]){2,62}(?:@[a-z0-9][a-z0-9.-]{2,254})?(?:/[^\x00-\x20?#]{0,1024})?"
+_PLACE = (
+    rf"(?:abfss?|az|s3)://[^\x00-\x20?#]{{1,1024}}|{_SHARE}"
+    r"|(?![A-Za-z0-9+.-]+://)[^\x00-\x1f\x7f@][^\x00-\x1f\x7f]{0,1023}"
+)
 
 
 def _wrong_place(value: str) -> str | None:
@@ -53,7 +57,9 @@ def _wrong_place(value: str) -> str | None:
         return None
     # A credential of a kind that is not known here would stand behind these.
     said = "this" if "?" in value or "#" in value else shown(value)
-    return f"must be a folder, a file, a glob, or a URL with abfs://, az:// or s3://, not {said}"
+    if value.startswith("azfiles://"):
+        return f"must be azfiles://SHARE@ACCOUNT/PATH, where Azure allows such a name for a share, not {said}"
+    return f"must be a folder, a file, a glob, or a URL with abfs://, az://, azfiles:// or s3://, not {said}"
 
 
 Place = Annotated[str, Rule(f"^(?:{_PLACE})$", _wrong_place)]

@@ -150,7 +150,9 @@ class Places:
 
     def _find_remote(self, given: str) -> Iterator[tuple[str, str, int]]:
         connection, inner = self._connection(given)
-        scheme = given.partition("://")[0]
+        scheme, _, rest = given.partition("://")
+        authority = rest.partition("/")[0]
+        container = authority.partition("@")[0]
         base = connection._strip_protocol(_base(given)).rstrip("/")  # noqa: SLF001 - the way its own tools do it
         try:
             found = (connection.glob if _WILD.search(inner) else connection.find)(inner, detail=True)
@@ -163,7 +165,9 @@ class Places:
         for name, entry in found.items():
             inside = name[len(base) :].strip("/") if name.startswith(f"{base}/") else name.rpartition("/")[2]
             if entry["type"] == "file" and not any(part.startswith((".", "_")) for part in inside.split("/")):
-                yield f"{scheme}://{name}", inside, int(entry["size"])
+                # What is found has no account in its name; which it is of must not be forgotten.
+                whole = name if container == authority else authority + name.removeprefix(container)
+                yield f"{scheme}://{whole}", inside, int(entry["size"])
 
     def _connection(self, url: str) -> tuple[Any, str]:
         scheme = url.partition("://")[0]

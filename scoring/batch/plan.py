@@ -11,6 +11,7 @@ import orjson
 
 from scoring.batch.places import InputError, Places, StorageError
 from scoring.batch.settings import AUTO, CSV, FILES, JSONL, PARQUET, REQUESTS
+from scoring.storage import name_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -145,10 +146,11 @@ def _parts(settings: JobSettings, call: str, found: Sequence[tuple[str, str, int
     group: list[tuple[str, str, int]] = []
     taken: dict[str, str] = {}
     unknown: list[str] = []
-    for path, relative, size in found:
-        # Two inputs may hold files of the same name.
-        if taken.setdefault(relative, path) != path:
-            relative = f"{relative}.{hashlib.sha256(path.encode()).hexdigest()[:8]}"  # noqa: PLW2901
+    for path, inside, size in found:
+        relative = name_in(settings.output, inside)
+        # Two inputs may hold files of the same name, and not every output tells small letters from capitals.
+        if taken.setdefault(relative.casefold(), path) != path:
+            relative = f"{relative}.{hashlib.sha256(path.encode()).hexdigest()[:8]}"
         kind = FILES if call == FILES else _format_of(settings, call, path)
         if kind is None:
             unknown.append(path)

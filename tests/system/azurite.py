@@ -1,6 +1,7 @@
 """Azurite for tests, and a proxy in front of it that is slow, refuses, or loses answers."""
 
 import os
+import random
 import socket
 import threading
 import time
@@ -105,6 +106,21 @@ class Proxy:
                     return
                 client.sendall(answer)
                 return
+
+
+class Flaky(Proxy):
+    """Does what a test says to some of the requests."""
+
+    broken = "pass"
+    chance = random.Random(1)
+
+    @property
+    def mode(self):
+        return self.broken if self.chance.random() < 0.25 else "pass"
+
+    @mode.setter
+    def mode(self, value):
+        self.broken = value
 
 
 def _message(client):

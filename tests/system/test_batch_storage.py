@@ -93,25 +93,10 @@ def test_files_are_brought_to_the_script_and_its_own_output_taken_away(tmp_path,
     assert account.read("written") == {f"{n:02}.txt": str(n).encode() for n in range(25)}
 
 
-class Flaky(azurite.Proxy):
-    """Does what a test says to some of the requests."""
-
-    broken = "pass"
-    chance = random.Random(1)
-
-    @property
-    def mode(self):
-        return self.broken if self.chance.random() < 0.25 else "pass"
-
-    @mode.setter
-    def mode(self, value):
-        self.broken = value
-
-
 @pytest.mark.parametrize("mode", ["refuse", "cut", "down"])
 @pytest.mark.parametrize("method", [b"PUT", b"GET"])
 def test_a_storage_that_fails_now_and_then_gets_an_exact_result(tmp_path, storage, mode, method):
-    proxy = Flaky(storage.ports["blob"])
+    proxy = azurite.Flaky(storage.ports["blob"])
     account = Account(storage, proxy)
     numbers = put_inputs(account)
     proxy.methods = {method}

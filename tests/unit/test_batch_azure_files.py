@@ -1,0 +1,168 @@
+"""Batch jobs from Azure Files to Azure Files: killed, on a storage that fails now and then, by an identity."""
+
+import io
+import json
+import random
+import signal
+import time
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from standins.azure_files.access import CONTRIBUTOR, READER
+from tests.system.azurite import Flaky
+from tests.unit.azure_files_harness import share, share_for_identities
+from tests.unit.batch_harness import DOUBLE, PATIENCE, put, run, start
+
+LAYOUT = {"part_bytes": 3000, "block_bytes": 1024, "mini_batch_size": 50, "keep": "x"}
+
+
+@pytest.fixture
+def served():
+    with share() as found:
+        yield found
+
+
+def places(served):
+    return {"input": f"{served.url}/in/**/*.*", "output": f"{served.url}/out"}
+
+
+def put_inputs(served):
+    for number in range(4):
+        rows = range(500 * number, 500 * (number + 1))
+        served.put(f"in/Tag={number}/Größe a.csv", b"x\n" + b"".join(b"%d\n" % n for n in rows))
+    served.put("in/b.jsonl", b"".join(b'{"x": %d}\n' % n for n in range(2000, 2500)))
+    out = io.BytesIO()
+    pq.write_table(pa.table({"x": list(range(2500, 3000))}), out, row_group_size=100)
+    served.put("in/c.parquet", out.getvalue())
+    served.put("in/_SUCCESS", b"")
+    return range(3000)
+
+
+def has_all(served, numbers):
+    contents = [content for name, content in served.files("out/predictions").items() if not name.endswith(".partial")]
+    rows = [row for content in contents for row in pq.read_table(io.BytesIO(content)).to_pylist()]
+    return sorted((row["x"], row["twice"]) for row in rows) == [(n, 2 * n) for n in numbers]
+
+
+def test_a_job_reads_and_writes_a_share(tmp_path, served):
+    numbers = put_inputs(served)
+    log = run(tmp_path, variables=served.variables, processes=2, **places(served), **LAYOUT)
+    assert has_all(served, numbers)
+    assert any(name.startswith("Tag=3/Größe a.csv.") for name in served.files("out/predictions"))
+    assert json.loads(served.files("out/job/progress")["0-of-1.json"])["state"] == "complete"
+    before = served.files("out/predictions")
+    log += run(tmp_path, variables=served.variables, **places(served), **LAYOUT)
+    assert "finished before" in log
+    assert "WARNING" not in log.upper()
+    assert served.files("out/predictions") == before
+    assert not [name for name in served.files() if name.endswith(".partial")]
+
+
+def test_files_are_brought_to_the_script_and_its_own_output_taken_away(tmp_path, served):
+    for number in range(25):
+        served.put(f"in/images/{number:02}.png", b"x" * number)
+    script = """
+        import os
+        from pathlib import Path
+        def init(): pass
+        def run(mini_batch):
+            for path in map(Path, mini_batch):
+                own = Path(os.environ["AZUREML_BI_OUTPUT_PATH"]) / f"{path.stem}.txt"
+                own.write_text(str(len(path.read_bytes())))
+            return [Path(path).name for path in mini_batch]
+    """
+    run(tmp_path, script, variables=served.variables, format="jsonl", **places(served))
+    lines = [json.loads(line) for one in served.files("out/predictions").values() for line in one.splitlines()]
+    assert sorted(row["prediction"] for row in lines) == [f"{n:02}.png" for n in range(25)]
+    assert served.files("out/written") == {f"{n:02}.txt": str(n).encode() for n in range(25)}
+
+
+@pytest.mark.parametrize("mode", ["refuse", "cut", "down"])
+@pytest.mark.parametrize("method", [b"PUT", b"GET"])
+def test_a_share_that_fails_now_and_then_gets_an_exact_result(tmp_path, served, mode, method):
+    numbers = put_inputs(served)
+    port = served.server.server_address[1]
+    proxy = Flaky(port)
+    proxy.methods = {method}
+    proxy.mode = mode
+    string = served.server.connection_string.replace(f":{port}/", f":{proxy.port}/")
+    for _ in range(10):
+        process = start(
+            tmp_path,
+            DOUBLE,
+            {"AZURE_STORAGE_CONNECTION_STRING": string},
+            processes=2,
+            **places(served),
+            **{**LAYOUT, "part_bytes": 6000},
+        )
+        log, _ = process.communicate(timeout=300)
+        if process.returncode == 0:
+            break
+        # It says that the same again goes on.
+        assert process.returncode == 75, log
+    proxy.close()
+    assert process.returncode == 0, log
+    assert proxy.failed
+    assert has_all(served, numbers)
+    assert served.files("out/errors") == {}
+
+
+def test_tasks_that_are_killed_again_and_again_leave_an_exact_result(tmp_path, served):
+    numbers = put_inputs(served)
+    script = DOUBLE.replace("    return", "    time.sleep(0.05)\n    return") + "import time\n"
+    chance = random.Random(3)
+    waiting = {0: 0, 1: 0, 2: 0}
+    while waiting:
+        running = {
+            task: start(tmp_path, script, served.variables, of=3, task=task, **places(served), **LAYOUT)
+            for task in waiting
+        }
+        for task, process in running.items():
+            waiting[task] += 1
+            if waiting[task] < 4:
+                time.sleep(chance.uniform(0.5, 1.5))
+                process.send_signal(chance.choice([signal.SIGKILL, signal.SIGTERM]))
+        for task, process in running.items():
+            log, _ = process.communicate(timeout=PATIENCE)
+            assert process.returncode in {0, 75, -signal.SIGKILL, -signal.SIGTERM}, log
+            if process.returncode == 0:
+                del waiting[task]
+    assert has_all(served, numbers)
+    done = [name for name in served.files("out/job/done") if not name.endswith(".partial")]
+    assert len(done) == len(json.loads(served.files("out/job")["plan.json"])["parts"])
+
+
+def test_a_job_reads_and_writes_as_an_identity(tmp_path):
+    with share_for_identities(tmp_path / "identity", CONTRIBUTOR) as served:
+        numbers = put_inputs(served)
+        run(tmp_path, variables=served.variables, processes=2, **places(served), **LAYOUT)
+        assert has_all(served, numbers)
+
+
+def test_a_job_that_may_not_write_says_which_role_it_lacks(tmp_path):
+    with share_for_identities(tmp_path / "identity", READER) as served:
+        put_inputs(served)
+        log = run(tmp_path, variables=served.variables, expect=2, **places(served), **LAYOUT)
+        assert "an identity needs Storage File Data Privileged Contributor on the share" in log
+        assert "Traceback" not in log
+        assert served.issued[0]["access_token"] not in log
+
+
+def test_inputs_that_differ_in_capitals_or_have_other_letters_than_a_share_takes_have_results_each(tmp_path, served):
+    names = ["a.csv", "A.csv", "12:30?.csv"]
+    for number, name in enumerate(names):
+        put(tmp_path, name, f"x\n{number}\n")
+    run(tmp_path, variables=served.variables, output=f"{served.url}/out", keep="x")
+    assert has_all(served, range(3))
+    assert any(name.startswith("12%3A30%3F.csv.") for name in served.files("out/predictions"))
+
+
+@pytest.mark.parametrize("output", ["azfiles://missing/out", "azfiles://Data/out"])
+def test_a_share_that_is_not_there_is_told_in_one_line(tmp_path, served, output):
+    put(tmp_path, "a.csv", "x\n1\n")
+    expect = 75 if "missing" in output else 2
+    log = run(tmp_path, variables=served.variables, expect=expect, output=output)
+    assert ("ShareNotFound" if expect == 75 else "it has to be azfiles://SHARE@ACCOUNT/PATH") in log
+    assert "Traceback" not in log
