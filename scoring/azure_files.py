@@ -25,7 +25,7 @@ _URL = re.compile(r"azfiles://[a-z0-9](?:-?[a-z0-9]){2,62}(?:@(?P<account>[A-Za-
 _FORM = "azfiles://SHARE@ACCOUNT/PATH"
 _DOMAIN = ".file.core.windows.net"
 # Shorter than the library's, which waits 15 seconds before its second try.
-_RETRIES = {"retry_total": 3, "initial_backoff": 0.3, "increment_base": 2, "random_jitter_range": 0.2}
+_RETRIES = {"retry_total": 3, "initial_backoff": 0.5, "increment_base": 1, "random_jitter_range": 0.25}
 _MISSING_FOLDER, _TAKEN = "ParentNotFound", "ResourceAlreadyExists"
 _NO_NAMES = {"InvalidResourceName", "InvalidFileOrDirectoryPathName"}
 _REFUSED = {401, 403}

@@ -58,6 +58,7 @@ class FilesServer(ThreadingHTTPServer):
     Attributes:
         url: Its address.
         connection_string: What Azure's clients take, for AZURE_STORAGE_CONNECTION_STRING.
+        tokens: What checks tokens.
         asked: The operations that were asked for, in their order.
     """
 
@@ -89,6 +90,7 @@ class FilesServer(ThreadingHTTPServer):
         self.connection_string = (
             f"AccountName={account};AccountKey={base64.b64encode(key).decode()};FileEndpoint={self.url}/"
         )
+        self.tokens = tokens
         self.access = Access(account, key, tokens if certificate else None, roles or {})
         self.operations = Operations(lambda: self.url)
         self.asked: list[str] = []

@@ -222,8 +222,8 @@ def test_mounts_are_read_by_the_identity_of_the_tasks_and_hold_no_key(batch):
     assert wrong(recorder) == []
 
 
-def test_storage_of_another_account_gets_no_role_from_here(batch):
-    output = "abfss://scores@other.dfs.core.windows.net/iris"
+@pytest.mark.parametrize("output", ["abfss://scores@other.dfs.core.windows.net/iris", "azfiles://scores@other/iris"])
+def test_storage_of_another_account_gets_no_role_from_here(batch, output):
     recorder = batch({"output": output})
     assert not [name for name in _roles(recorder) if name.startswith("batch-write")]
 
@@ -232,6 +232,13 @@ def test_storage_of_another_account_gets_no_role_from_here(batch):
 def test_a_place_on_a_machine_is_refused(batch, place):
     with pytest.raises(pulumi.RunError, match="is a place on a machine, where a pool's nodes are not"):
         batch({"input": place})
+
+
+@pytest.mark.parametrize("key", ["input", "output"])
+def test_a_share_has_to_name_its_account(batch, key):
+    """The stack's own account has none."""
+    with pytest.raises(pulumi.RunError, match=r"azfiles://data/x names no account, as azfiles://SHARE@ACCOUNT/PATH"):
+        batch({key: "azfiles://data/x"})
 
 
 def test_an_attached_account_stays_as_it_is(batch):

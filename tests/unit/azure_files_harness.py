@@ -65,7 +65,7 @@ def share(**options):
 
 @contextmanager
 def share_for_identities(folder, role):
-    """Serve one over TLS, to an identity with a role; its variables are as on App Service, where tokens come from a URL."""
+    """Serve one over TLS to an identity with a role, whose tokens come from a URL, as on App Service."""
     tokens = Tokens(folder)
     authority, certificate = tls.certificates(folder / "tls")
     issued = []

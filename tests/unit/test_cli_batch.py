@@ -111,6 +111,7 @@ def test_a_job_elsewhere_has_as_many_tasks_as_its_input_asks_for(project, engine
 def test_a_path_of_a_job_on_azure_is_in_the_storage_of_the_stack(project, engine):
     deploy(project, engine="azure", output="abfs://outputs/iris")
     given = ["-i", "day1/*.parquet", "-i", "./a b.csv", "-i", ".", "-i", "s3://b/c.csv", "-o", "scored/"]
+    given += ["-i", "azfiles://data@shop/d.csv"]
     assert run(["batch", "run", "iris", *given, "--job", "one", "--tasks", "2", "--no-wait"]) == Exit.OK
     [job] = engine.submitted
     assert job.input.splitlines() == [
@@ -118,6 +119,7 @@ def test_a_path_of_a_job_on_azure_is_in_the_storage_of_the_stack(project, engine
         "abfs://inputs/a b.csv",
         "abfs://inputs/",
         "s3://b/c.csv",
+        "azfiles://data@shop/d.csv",
     ]
     assert job.output == "abfs://outputs/scored/one"
 
@@ -130,6 +132,17 @@ def test_a_path_that_can_only_be_on_this_machine_is_refused_for_a_job_on_azure(g
     assert "is a place on a machine" in err
     assert "--local" in err
     assert engine.submitted == []
+
+
+def test_a_share_of_no_account_is_refused_for_a_job_on_azure_alone(project, engine, capsys):
+    given = ["batch", "run", "iris", "-i", "azfiles://data/in", "--tasks", "2", "--no-wait"]
+    deploy(project, engine="azure", output="abfs://outputs/iris")
+    assert run(given) == Exit.USAGE
+    assert "azfiles://data/in names no account" in capsys.readouterr().err
+    assert engine.submitted == []
+    deploy(project, output="scored")
+    assert run(given) == Exit.OK
+    assert engine.submitted[0].input == "azfiles://data/in"
 
 
 def test_a_job_of_a_target_elsewhere_stays_here_with_local(project, engine):

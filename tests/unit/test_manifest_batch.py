@@ -81,6 +81,9 @@ def test_jobs_run_where_the_stack_has_something_to_run_them(has_azure, engine):
         "abfs://in/x/**/*.csv",
         "s3://b/x",
         "az://c",
+        "azfiles://data/in/**/*.csv",
+        "azfiles://data@shop",
+        "azfiles://data@shop.file.core.usgovcloudapi.net/day=1/",
         "./x",
     ],
 )
@@ -91,8 +94,11 @@ def test_places_are_folders_globs_and_urls(place):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"input": "https://x.example/y"}, "a URL with abfs://, az:// or s3://"),
+        ({"input": "https://x.example/y"}, "a URL with abfs://, az://, azfiles:// or s3://"),
         ({"input": "@list"}, "must be a folder"),
+        ({"input": "azfiles://Data@shop/x"}, "must be azfiles://SHARE@ACCOUNT/PATH"),
+        ({"output": "azfiles://da@shop/x"}, "must be azfiles://SHARE@ACCOUNT/PATH"),
+        ({"output": "azfiles://data@shop/a b"}, "must be azfiles://SHARE@ACCOUNT/PATH"),
         ({"nodes": {"dedicated": 0}}, "give dedicated or lowPriority at least 1"),
         ({"nodes": {"dedicated": 1, "idle": 2}}, "keeps 2 idle nodes of 1 dedicated ones"),
         ({"schedule": "daily", "input": "x"}, "the five fields of cron"),
@@ -125,6 +131,7 @@ def test_what_no_job_can_be_is_refused_with_what_is_allowed(keys, message):
         "s3://b/k?X-Amz-Credential=canary&X-Amz-Signature=canary",
         "s3://b/k?AWSAccessKeyId=canary&Signature=canary",
         "https://c.example/x?a=b&SIG=canary",
+        "azfiles://data@shop/x?sv=1&sig=canary",
     ],
 )
 def test_a_place_with_a_credential_is_refused(place):
@@ -138,7 +145,7 @@ def test_a_place_with_a_credential_is_refused(place):
 def test_what_may_hold_a_credential_is_refused_without_being_shown(place):
     with pytest.raises(ValidationError) as refused:
         target(input=place)
-    assert "a URL with abfs://, az:// or s3://" in refused.value.errors()[0]["msg"]
+    assert "a URL with abfs://, az://, azfiles:// or s3://" in refused.value.errors()[0]["msg"]
     assert "canary" not in refused.value.errors()[0]["msg"]
 
 

@@ -113,9 +113,9 @@ def test_an_account_in_the_url_is_the_one_that_is_read():
     assert 'Root = "deep/er/"' in query
 
 
-@pytest.mark.parametrize("place", ["s3://bucket/a", "abfs://outputs/a"])
+@pytest.mark.parametrize("place", ["s3://bucket/a", "abfs://outputs/a", "azfiles://data@shop/a"])
 def test_a_storage_that_power_query_cannot_read_is_refused(place):
-    with pytest.raises(NoConnectorError, match=r"Power Query has no connector for (s3|abfs)://"):
+    with pytest.raises(NoConnectorError, match=r"Power Query has no connector for (s3|abfs|azfiles)://"):
         results_query("iris", place, "parquet")
 
 
