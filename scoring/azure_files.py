@@ -177,7 +177,7 @@ class AzureFiles(AbstractFileSystem):  # type: ignore[misc] # fsspec has no type
     def _open(self, path: str, mode: str = "rb", **given: Any) -> _File:
         if mode != "rb":
             raise NotImplementedError(f"files are written by pipe_file, not opened as {mode}")
-        return _File(self, path, mode, **{name: value for name, value in given.items() if name != "autocommit"})
+        return _File(self, path, mode, **given)
 
     def _range(self, path: str, start: int, end: int, etag: str) -> bytes:
         with _told(path):

@@ -66,14 +66,13 @@ def work(job: JobSettings, pipe: Connection) -> None:
     follow_parent()
     # Extras; and slow to import.
     from scoring.batch.places import InputError, StorageError  # noqa: PLC0415
-    from scoring.storage import open_store  # noqa: PLC0415
 
     with contextlib.suppress(EOFError):
         call = pipe.recv()
         if call is None:
             return
         try:
-            store = open_store(job.output)
+            store = _opened(job.output)
             pipe.send(_slice(job, call, store))
         except InputError as error:
             pipe.send(Refused(str(error), is_mistake=True))
@@ -97,6 +96,16 @@ def work(job: JobSettings, pipe: Connection) -> None:
             except Exception as error:  # noqa: BLE001 - the job goes on without
                 _log.warning("the progress cannot be written: %s", type(error).__name__)
             pipe.send(None)
+
+
+def _opened(output: str) -> Store:
+    from scoring.batch.places import InputError  # noqa: PLC0415 - as above
+    from scoring.storage import open_store  # noqa: PLC0415
+
+    try:
+        return open_store(output)
+    except ValueError as error:
+        raise InputError(f"the output {output} cannot be used: {error}") from None
 
 
 def _slice(job: JobSettings, call: str, store: Store) -> Slice:

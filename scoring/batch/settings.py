@@ -24,7 +24,7 @@ _SECRET_URL = re.compile(r"://[^/]*:[^/]*@|[?&](?:(?:sig|se|sv|AWSAccessKeyId|Si
 _FLAGS = {"multiline"}
 _OPTIONS = {
     "input": "a file, a folder, a glob or a URL of one; several with line ends between; @FILE names a file of them",
-    "output": "a folder or a URL: abfs://container/path, s3://bucket/path",
+    "output": "a folder or a URL: abfs://container/path, azfiles://share@account/path, s3://bucket/path",
     "call": "how run() is called: auto, files, rows, requests",
     "input-format": "auto, csv, jsonl, parquet, files",
     "format": "of the output: parquet, csv, jsonl",

@@ -68,25 +68,27 @@ class FilesServer(ThreadingHTTPServer):
         self,
         account: str = "files",
         *,
+        host: str = "127.0.0.1",
         certificate: Path | None = None,
         tokens: Tokens | None = None,
         roles: Mapping[str, str] | None = None,
     ) -> None:
-        """Listen on a free port of 127.0.0.1.
+        """Listen on a free port.
 
         Args:
             account: Its name.
+            host: At which address of this machine.
             certificate: For HTTPS, with its key; without, HTTP and no tokens.
             tokens: Checks them.
             roles: READER or CONTRIBUTOR, by principals.
         """
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__((host, 0), _Handler)
         key = uuid.uuid4().bytes * 4
         self.context = None
         if certificate is not None:
             self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             self.context.load_cert_chain(certificate)
-        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.server_address[1]}"
+        self.url = f"http{'s' if certificate else ''}://{host}:{self.server_address[1]}"
         self.connection_string = (
             f"AccountName={account};AccountKey={base64.b64encode(key).decode()};FileEndpoint={self.url}/"
         )

@@ -15,7 +15,9 @@ import yaml
 from jobs.engine import Job, JobError
 from jobs.local_engine import LABEL, LocalEngine
 from jobs.output import PREDICTIONS, Output
+from standins.azure_native.addresses import bridge_host
 from tests.system.checkout import ROOT, Project
+from tests.unit.azure_files_harness import share
 
 pytestmark = [pytest.mark.engine, pytest.mark.system]
 FILES, ROWS = 40, 60
@@ -190,6 +192,24 @@ def test_rows_of_every_format_are_scored_by_a_web_services_script(project, tmp_p
     pq.write_table(pa.table({"x": [4, 5]}), folder / "c.parquet")
     batch(project, "run", "double", "-i", str(folder), "-o", str(tmp_path), "--job", "formats")
     assert rows_of(tmp_path / "formats") == [(number, 2 * number) for number in range(1, 6)]
+
+
+def test_tasks_read_and_write_azure_files_as_who_starts_the_job_may(project, monkeypatch):
+    with share(host=bridge_host()) as served:
+        for name, value in served.variables.items():
+            monkeypatch.setitem(project.env, name, value)
+            monkeypatch.setenv(name, value)
+        for number in range(6):
+            content = "x\n" + "".join(f"{10 * number + row}\n" for row in range(10))
+            served.put(f"in/day={number % 2}/Größe {number}.csv", content.encode())
+        places = ["-i", f"{served.url}/in/**/*.csv", "-o", f"{served.url}/out"]
+        batch(project, "run", "double", *places, "--job", "share", "--tasks", "2")
+        assert rows_of(f"{served.url}/out/share") == [(number, 2 * number) for number in range(60)]
+        out, _ = batch(project, "results", "double", "--job", "share", "--json")
+        assert json.loads(out)["output"] == f"{served.url}/out/share"
+        monkeypatch.delitem(project.env, "AZURE_STORAGE_CONNECTION_STRING")
+        _, err = batch(project, "run", "double", *places, "--job", "keyless", expect=2)
+        assert "it names no account; write azfiles://SHARE@ACCOUNT/PATH" in err
 
 
 def test_images_and_plain_files_are_read_by_a_batch_script(project, tmp_path):

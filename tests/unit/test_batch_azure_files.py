@@ -28,16 +28,17 @@ def places(served):
     return {"input": f"{served.url}/in/**/*.*", "output": f"{served.url}/out"}
 
 
-def put_inputs(served):
-    for number in range(4):
+def put_inputs(served, days=4):
+    for number in range(days):
         rows = range(500 * number, 500 * (number + 1))
         served.put(f"in/Tag={number}/Größe a.csv", b"x\n" + b"".join(b"%d\n" % n for n in rows))
-    served.put("in/b.jsonl", b"".join(b'{"x": %d}\n' % n for n in range(2000, 2500)))
+    end = 500 * days
+    served.put("in/b.jsonl", b"".join(b'{"x": %d}\n' % n for n in range(end, end + 500)))
     out = io.BytesIO()
-    pq.write_table(pa.table({"x": list(range(2500, 3000))}), out, row_group_size=100)
+    pq.write_table(pa.table({"x": list(range(end + 500, end + 1000))}), out, row_group_size=100)
     served.put("in/c.parquet", out.getvalue())
     served.put("in/_SUCCESS", b"")
-    return range(3000)
+    return range(end + 1000)
 
 
 def has_all(served, numbers):
@@ -82,7 +83,7 @@ def test_files_are_brought_to_the_script_and_its_own_output_taken_away(tmp_path,
 @pytest.mark.parametrize("mode", ["refuse", "cut", "down"])
 @pytest.mark.parametrize("method", [b"PUT", b"GET"])
 def test_a_share_that_fails_now_and_then_gets_an_exact_result(tmp_path, served, mode, method):
-    numbers = put_inputs(served)
+    numbers = put_inputs(served, days=1)
     port = served.server.server_address[1]
     proxy = Flaky(port)
     proxy.methods = {method}
@@ -164,5 +165,6 @@ def test_a_share_that_is_not_there_is_told_in_one_line(tmp_path, served, output)
     put(tmp_path, "a.csv", "x\n1\n")
     expect = 75 if "missing" in output else 2
     log = run(tmp_path, variables=served.variables, expect=expect, output=output)
-    assert ("ShareNotFound" if expect == 75 else "it has to be azfiles://SHARE@ACCOUNT/PATH") in log
+    wrong = "the output azfiles://Data/out cannot be used: it has to be azfiles://SHARE@ACCOUNT/PATH"
+    assert ("ShareNotFound" if expect == 75 else wrong) in log
     assert "Traceback" not in log
