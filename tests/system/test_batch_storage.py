@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from moto.server import ThreadedMotoServer
 
+from scoring.batch.places import Places
 from tests.system import azurite
 from tests.unit.batch_harness import DOUBLE, PATIENCE, run, start
 
@@ -73,6 +74,18 @@ def test_a_job_reads_and_writes_blob_storage(tmp_path, account):
     before = account.read("predictions")
     assert "finished before" in run(tmp_path, variables=account.variables, **account.options, **LAYOUT)
     assert account.read("predictions") == before
+
+
+def test_what_is_found_in_the_account_of_an_address_is_read_there(account, monkeypatch):
+    for name, value in account.variables.items():
+        monkeypatch.setenv(name, value)
+    account.put("day=1/a.csv", b"content")
+    places = Places()
+    url = f"abfss://{account.container}@devstoreaccount1.dfs.core.windows.net/in"
+    [(path, inside, size)] = places.find(f"{url}/**/*.csv")
+    assert (path, inside, size) == (f"{url}/day=1/a.csv", "day=1/a.csv", 7)
+    with places.open(path) as stream:
+        assert stream.read() == b"content"
 
 
 def test_files_are_brought_to_the_script_and_its_own_output_taken_away(tmp_path, account):
