@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import os
 import re
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
-from azure.identity import ClientSecretCredential, DefaultAzureCredential
-from azure.storage.fileshare import ShareServiceClient
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem  # type: ignore[import-untyped] # it has none
+
+from scoring.azure_account import FORM, share_service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from azure.storage.fileshare import ShareDirectoryClient, ShareFileClient
 
 _URL = re.compile(r"azfiles://[a-z0-9](?:-?[a-z0-9]){2,62}(?:@(?P<account>[A-Za-z0-9.:-]+))?(?:/.*)?")
-_FORM = "azfiles://SHARE@ACCOUNT/PATH"
-_DOMAIN = ".file.core.windows.net"
 # Shorter than the library's, which waits 15 seconds before its second try.
 _RETRIES = {"retry_total": 3, "initial_backoff": 0.5, "increment_base": 1, "random_jitter_range": 0.25}
 _MISSING_FOLDER, _TAKEN = "ParentNotFound", "ResourceAlreadyExists"
@@ -47,7 +44,7 @@ def open_share(url: str, **options: Any) -> tuple[AzureFiles, str]:
     """
     found = _URL.fullmatch(url)
     if found is None or {".", ".."} & set(url.split("/")):
-        raise ValueError(f"it has to be {_FORM}")
+        raise ValueError(f"it has to be {FORM}")
     files = AzureFiles(found["account"], **options)
     return files, files._strip_protocol(url)  # noqa: SLF001 - the way fsspec's own tools do it
 
@@ -59,17 +56,11 @@ class AzureFiles(AbstractFileSystem):  # type: ignore[misc] # fsspec has no type
     cachable = False
 
     def __init__(self, account: str | None = None, **options: Any) -> None:
-        """Use an account.
-
-        Args:
-            account: Its name, or its host; None where the environment says it.
-            options: For the service's client.
-
-        Raises:
-            ValueError: Nothing says it, or the environment has credentials of another.
-        """
+        """Use an account; what is given and raised is as `share_service` has it."""
         super().__init__(use_listings_cache=False)
-        self._service = _service(account, {**_RETRIES, **options})
+        # Without the last two the service cuts dots from the ends of names.
+        given = {**_RETRIES, **options, "allow_trailing_dot": True, "allow_source_trailing_dot": True}
+        self._service = share_service(account, given)
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
@@ -205,37 +196,6 @@ class _File(AbstractBufferedFile):  # type: ignore[misc] # as above
     def _fetch_range(self, start: int, end: int) -> bytes:
         content: bytes = self.fs._range(self.path, start, end, self.details["etag"])  # noqa: SLF001 - its own file
         return content
-
-
-def _service(account: str | None, options: dict[str, Any]) -> ShareServiceClient:
-    """Reach an account by what adlfs takes for blobs: the same variables, in the same order."""
-    # Without these the service cuts dots from the ends of names.
-    options = {**options, "allow_trailing_dot": True, "allow_source_trailing_dot": True}
-    env = {name: value for name, value in os.environ.items() if name.startswith("AZURE_STORAGE_") and value}
-    if string := env.get("AZURE_STORAGE_CONNECTION_STRING"):
-        service = ShareServiceClient.from_connection_string(string, **options)
-        if account and account.partition(".")[0] != service.account_name:
-            raise ValueError(
-                f"its account is {account}, and AZURE_STORAGE_CONNECTION_STRING is of {service.account_name}: unset it"
-            )
-        return service
-    host = account or env.get("AZURE_STORAGE_ACCOUNT_NAME")
-    if not host:
-        raise ValueError(f"it names no account; write {_FORM}, or set AZURE_STORAGE_ACCOUNT_NAME")
-    name = host.partition(".")[0]
-    host = host if "." in host else host + _DOMAIN
-    return ShareServiceClient(f"https://{host}", _credential(name, env), token_intent="backup", **options)  # noqa: S106 - what the service calls it
-
-
-def _credential(account: str, env: dict[str, str]) -> Any:
-    if key := env.get("AZURE_STORAGE_ACCOUNT_KEY"):
-        return {"account_name": account, "account_key": key}
-    if signature := env.get("AZURE_STORAGE_SAS_TOKEN"):
-        return signature
-    names = ("AZURE_STORAGE_TENANT_ID", "AZURE_STORAGE_CLIENT_ID", "AZURE_STORAGE_CLIENT_SECRET")
-    if all(name in env for name in names):
-        return ClientSecretCredential(*(env[name] for name in names))
-    return DefaultAzureCredential()
 
 
 def _entry(path: str, found: Any) -> dict[str, Any]:

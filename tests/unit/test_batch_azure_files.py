@@ -49,12 +49,14 @@ def has_all(served, numbers):
 
 def test_a_job_reads_and_writes_a_share(tmp_path, served):
     numbers = put_inputs(served)
-    log = run(tmp_path, variables=served.variables, processes=2, **places(served), **LAYOUT)
+    # More parts than connections.
+    layout = {**LAYOUT, "part_bytes": 1024}
+    log = run(tmp_path, variables=served.variables, processes=2, **places(served), **layout)
     assert has_all(served, numbers)
     assert any(name.startswith("Tag=3/Größe a.csv.") for name in served.files("out/predictions"))
     assert json.loads(served.files("out/job/progress")["0-of-1.json"])["state"] == "complete"
     before = served.files("out/predictions")
-    log += run(tmp_path, variables=served.variables, **places(served), **LAYOUT)
+    log += run(tmp_path, variables=served.variables, **places(served), **layout)
     assert "finished before" in log
     assert "WARNING" not in log.upper()
     assert served.files("out/predictions") == before
