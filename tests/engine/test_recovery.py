@@ -148,6 +148,8 @@ def test_a_stacks_configuration_file_is_never_written(stack):
     file = stack.folder / "Pulumi.clean.yaml"
     text = "# Kept as it is.\nconfig:\n  engine-test:flag:   true\n"
     file.write_text(text)
+    (stack.folder / ".slipway").mkdir()
+    (stack.folder / ".slipway/toolchain.json").write_text('{"path": [], "env": {}}')
     pulumi = Pulumi(Project(root=stack.folder, name="engine-test"), "clean", stack.env)
     stack.program(
         'pulumi.export("flag", pulumi.Config().get_bool("flag"))\npulumi.export("own", pulumi.Output.secret("x"))'
