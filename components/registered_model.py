@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
+from components.model_source import source_url
 from manifest import content
 from manifest.listing import model_digest
-from registry import RegistryError
-from registry.azureml_address import with_workspace
 
 if TYPE_CHECKING:
     from components.project import Project
     from manifest import Model
-    from manifest.model import Source
 
 _TYPE = "slipway:index:RegisteredModel"
 _OUTPUTS = {"registeredAt": "registered_at", "registeredBy": "registered_by", "commit": "commit"}
@@ -72,13 +70,3 @@ def _place(model: Model, project: Project) -> dict[str, Any]:
     if model.model_path != ".":
         return {"path": model.path}
     return {"path": model.path, "exclude": sorted(content.scoring_files(model))}
-
-
-def source_url(model: Model, source: Source, project: Project) -> str:
-    """Return where a model comes from; a workspace's may leave it to the stack which one that is."""
-    azure = project.environment.azure
-    workspace = azure.machine_learning.id if azure and azure.machine_learning else None
-    try:
-        return with_workspace(source.url, workspace)
-    except RegistryError as error:
-        raise pulumi.RunError(f"model {model.name}: source.url: {error}") from None

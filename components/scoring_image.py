@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pulumi
 
 from components import dockerfile
-from components.model_registry import fetched_before, source_folder
+from components.model_source import fetched_before, source_folder
 from components.pushed_image import platform_options, pushed_image
 from manifest import content
 

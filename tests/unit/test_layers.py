@@ -1,6 +1,7 @@
 """Which package may import which: what serves in an image, describes, stores or installs stays usable by itself."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,19 @@ def test_a_package_imports_only_what_it_may(layer):
         if other not in {layer, *ALLOWED[layer], *EXCEPTIONS.get(path.as_posix(), ())}
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("package", ["cli", "components", "registry"])
+def test_no_two_files_of_a_package_need_each_other(package):
+    files = {".".join(path.with_suffix("").parts): ROOT / path for path in files_of(package)}
+    needs = {}
+    for name, path in files.items():
+        modules = set(imported(path.read_text(encoding="utf-8")))
+        needs[name] = {
+            one for one in files if one in modules or any(module.startswith(f"{one}.") for module in modules)
+        }
+    # It raises CycleError with the circle.
+    assert list(TopologicalSorter(needs).static_order())
 
 
 def test_every_package_has_its_place():
