@@ -10,7 +10,7 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --custom-compi
 SLIPWAY = .venv/bin/slipway
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quiet-setup kubernetes edge up preview down status score logs test lint lock env clean
+.PHONY: help setup develop quiet-setup kubernetes edge up preview down status score logs test lint lock env clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{gsub(/[$$][$$]/, "$$", $$2); printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -19,13 +19,16 @@ help: ## This list
 setup: ## Find or install everything that is needed
 	@$(PYTHON) -m toolchain
 
+develop: setup ## Install what the tests, the checks and the stand-ins of Azure and of devices need beside that
+	@$(PYTHON) -m toolchain develop
+
 quiet-setup:
 	@$(PYTHON) -m toolchain > /dev/null
 
 kubernetes: setup ## Start a Kubernetes cluster on this machine, for tests and for trying (root on Linux)
 	@$(PYTHON) -m toolchain kubernetes
 
-edge: setup ## Show a device of IoT Edge on this machine: a sensor, a model, a filter (docs/edge-modules.md)
+edge: develop ## Show a device of IoT Edge on this machine: a sensor, a model, a filter (docs/edge-modules.md)
 	@$(PYTHON) -m toolchain edge
 	@export SLIPWAY_AZURE=stand-in; trap 'exit 130' INT; trap '$(SLIPWAY) down --stack edge > .slipway/edge-down.log 2>&1 || cat .slipway/edge-down.log' EXIT; \
 	set -e; $(SLIPWAY) up --stack edge > .slipway/edge-up.log 2>&1 || { cat .slipway/edge-up.log; exit 1; }; \
@@ -51,17 +54,18 @@ score: quiet-setup ## Score the models' samples; NAME=iris for one
 logs: quiet-setup ## Print what the models printed; NAME=iris for one, ARGS=-f goes on
 	@$(SLIPWAY) logs --stack $(STACK) $(NAME) $(ARGS)
 
-test: setup $(if $(TESTS),,lint) ## Run the checks and all tests; TESTS=tests/unit for some tests alone
+test: develop $(if $(TESTS),,lint) ## Run the checks and all tests; TESTS=tests/unit for some tests alone
 	@$(PYTHON) -m toolchain tests $(word 2,$(subst /, ,$(TESTS)))
 	@.venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(TESTS) $(if $(CI),--reruns 2 --durations 40)
 
-lint: setup ## Check style, formatting and types
+lint: develop ## Check style, formatting and types
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 
 lock: ## Renew the locks of all dependencies (needs uv)
-	@$(COMPILE) --upgrade --group dev -o requirements.lock pyproject.toml
+	@$(COMPILE) --upgrade --group build -o requirements.lock pyproject.toml
+	@$(COMPILE) --upgrade --group dev -c requirements.lock -o requirements.dev.lock pyproject.toml
 	@$(COMPILE) --upgrade --no-annotate -o toolchain/go/requirements.lock toolchain/go/requirements.in
 	@$(COMPILE) --upgrade --no-annotate --python-version 3.11 -o policies/requirements.lock policies/requirements.in
 	@$(COMPILE) --upgrade --no-annotate --python-version 3.10 -o scoring/requirements.lock scoring/requirements.in

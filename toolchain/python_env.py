@@ -1,4 +1,8 @@
-"""The checkout's Python environment: .venv, exactly as requirements.lock says, by uv where it is there, else by pip."""
+"""The checkout's Python environment: .venv, exactly as the locks say, by uv where it is there, else by pip.
+
+requirements.lock has what deploys models; requirements.dev.lock has that and what tests, checks and the stand-ins of
+Azure and of devices need, which is more than half of it, and comes when one of them is wanted.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from toolchain.report import Step
 
 NAME = "Python"
+LOCK, DEV_LOCK = "requirements.lock", "requirements.dev.lock"
 OLDEST = "3.11"
 NEWEST = "3.13"
 CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3")
@@ -31,7 +36,7 @@ ASK_VERSION = "import platform; print(platform.python_version())"
 def stamp(context: Context) -> str:
     """Return what the environment depends on: the lock, the project, and where it lies, as its scripts name it."""
     whole = hashlib.sha256(str(context.venv).encode())
-    for name in ("requirements.lock", "pyproject.toml"):
+    for name in (LOCK, "pyproject.toml"):
         whole.update((context.root / name).read_bytes())
     return whole.hexdigest()
 
@@ -55,10 +60,31 @@ def ensure(context: Context, step: Step) -> Taken:
         shutil.rmtree(context.venv, ignore_errors=True)
         _create(context, step, uv, log)
         version = _version(context, str(python))
-    _install(context, step, uv, log)
+    _install(context, step, uv, log, LOCK)
+    _install_command(context, step, uv, log)
     # Written last: an interrupted installation is taken up again.
     write_atomically(marker, f"{wanted}\n{version}")
-    return _taken(context, f"Python {version} in .venv, as locked, installed by {'uv' if uv else 'pip'}")
+    return _taken(context, f"Python {version} in .venv, as locked, installed by {_installer(uv)}")
+
+
+def develop(context: Context, step: Step) -> Taken:
+    """Add what tests, checks and stand-ins need to an environment that is made, unless it is there.
+
+    Raises:
+        ToolchainError: If the packages cannot be installed.
+    """
+    marker = context.venv / ".slipway-dev-stamp"
+    wanted = hashlib.sha256(stamp(context).encode() + (context.root / DEV_LOCK).read_bytes()).hexdigest()
+    if marker.exists() and marker.read_text(encoding="utf-8") == wanted:
+        return _taken(context, "what tests need, in .venv, current")
+    uv = shutil.which("uv", path=context.environ.get("PATH"))
+    _install(context, step, uv, context.log("python-dev"), DEV_LOCK)
+    write_atomically(marker, wanted)
+    return _taken(context, f"what tests need, in .venv, as locked, installed by {_installer(uv)}")
+
+
+def _installer(uv: str | None) -> str:
+    return "uv" if uv else "pip"
 
 
 def _taken(context: Context, line: str) -> Taken:
@@ -128,23 +154,29 @@ def _create(context: Context, step: Step, uv: str | None, log: Path) -> None:
     )
 
 
-def _install(context: Context, step: Step, uv: str | None, log: Path) -> None:
+def _pip(context: Context, uv: str | None) -> list[str]:
     python = str(context.venv / "bin" / "python")
-    pip = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install", "--no-input"]
-    step.doing("installing the locked packages")
-    to_do = "see the log; the Python package index must be reachable (PIP_INDEX_URL names another, UV_INDEX_URL uv's)."
+    return [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install", "--no-input"]
+
+
+def _install(context: Context, step: Step, uv: str | None, log: Path, lock: str) -> None:
+    step.doing(f"installing the packages of {lock}")
     run(
-        [*pip, "--require-hashes", "-r", str(context.root / "requirements.lock")],
+        [*_pip(context, uv), "--require-hashes", "-r", str(context.root / lock)],
         log=log,
-        what="Installing the locked packages",
-        to_do=to_do,
+        what=f"Installing the packages of {lock}",
+        to_do="see the log; the Python package index must be reachable (PIP_INDEX_URL names another, UV_INDEX_URL "
+        "uv's).",
         env=_env(context),
         timeout=INSTALL_SECONDS,
     )
+
+
+def _install_command(context: Context, step: Step, uv: str | None, log: Path) -> None:
     step.doing("installing the slipway command")
     # Without isolation: what builds it is in the lock, and nothing unlocked is fetched.
     run(
-        [*pip, "--no-deps", "--no-build-isolation", "-e", str(context.root)],
+        [*_pip(context, uv), "--no-deps", "--no-build-isolation", "-e", str(context.root)],
         log=log,
         what="Installing the slipway command",
         to_do="see the log.",

