@@ -8,6 +8,8 @@ PYTHON ?= python3
 UV ?= uv
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock"
 SLIPWAY = .venv/bin/slipway
+# Of each path in TESTS, its folder in tests/.
+LEVELS = $(sort $(foreach path,$(TESTS),$(word 2,$(subst /, ,$(path)))))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup develop quiet-setup kubernetes edge up preview down status score logs test lint lock env clean
@@ -55,7 +57,7 @@ logs: quiet-setup ## Print what the models printed; NAME=iris for one, ARGS=-f g
 	@$(SLIPWAY) logs --stack $(STACK) $(NAME) $(ARGS)
 
 test: develop $(if $(TESTS),,lint) ## Run the checks and all tests; TESTS=tests/unit for some tests alone
-	@$(PYTHON) -m toolchain tests $(word 2,$(subst /, ,$(TESTS)))
+	@$(PYTHON) -m toolchain tests $(if $(filter 1,$(words $(LEVELS))),$(filter unit program engine system,$(LEVELS)))
 	@.venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(TESTS) $(if $(CI),--reruns 2 --durations 40)
 
 lint: develop ## Check style, formatting and types
@@ -64,8 +66,8 @@ lint: develop ## Check style, formatting and types
 	@.venv/bin/mypy
 
 lock: ## Renew the locks of all dependencies (needs uv)
-	@$(COMPILE) --upgrade --group build -o requirements.lock pyproject.toml
-	@$(COMPILE) --upgrade --group dev -c requirements.lock -o requirements.dev.lock pyproject.toml
+	@$(COMPILE) --upgrade --group dev -o requirements.dev.lock pyproject.toml
+	@$(COMPILE) --upgrade --group build -c requirements.dev.lock -o requirements.lock pyproject.toml
 	@$(COMPILE) --upgrade --no-annotate -o toolchain/go/requirements.lock toolchain/go/requirements.in
 	@$(COMPILE) --upgrade --no-annotate --python-version 3.11 -o policies/requirements.lock policies/requirements.in
 	@$(COMPILE) --upgrade --no-annotate --python-version 3.10 -o scoring/requirements.lock scoring/requirements.in

@@ -1,4 +1,4 @@
-"""npm packages that tests need, each locked in a folder of toolchain/node, on the Node of a Python package."""
+"""npm packages for tests and the stand-in for Azure, each locked in toolchain/node, on the Node of a Python package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain import python_env
 from toolchain.process import capture, run
 from toolchain.report import ToolchainError
 from toolchain.tools import MANIFEST, Tools, digest_of
@@ -43,11 +42,9 @@ def install(context: Context, step: Step, name: str, title: str) -> Path:
     [version] = json.loads(files[0].read_text(encoding="utf-8"))["dependencies"].values()
     tools = Tools(context.cache)
     folder = f"{name}-{version}-{digest_of(files)}"
-    # Complete, since it was put in place as a whole. Its files are not hashed again: only tests run it.
+    # Complete, since it was put in place as a whole. Its files are not hashed again: no real deployment runs it.
     if (tools.folder(folder) / MANIFEST).is_file():
         return tools.folder(folder)
-    # The stand-in for Azure may be the first to want it.
-    python_env.develop(context, step)
     program = node(context)
     step.doing(f"installing {title} {version} from npm")
 

@@ -1,4 +1,4 @@
-"""The checkout's Python environment: .venv, exactly as the locks say, by uv where it is there, else by pip.
+"""The checkout's Python environment: .venv, in the versions of the locks, by uv where it is there, else by pip.
 
 requirements.lock has what deploys models; requirements.dev.lock has that and what tests, checks and the stand-ins of
 Azure and of devices need, which is more than half of it, and comes when one of them is wanted.
@@ -30,6 +30,7 @@ OLDEST = "3.11"
 NEWEST = "3.13"
 CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3")
 INSTALL_SECONDS = 1800.0
+_DEV_STAMP = ".slipway-dev-stamp"
 ASK_VERSION = "import platform; print(platform.python_version())"
 
 
@@ -60,6 +61,8 @@ def ensure(context: Context, step: Step) -> Taken:
         shutil.rmtree(context.venv, ignore_errors=True)
         _create(context, step, uv, log)
         version = _version(context, str(python))
+    # A package that both locks have may become another version now.
+    (context.venv / _DEV_STAMP).unlink(missing_ok=True)
     _install(context, step, uv, log, LOCK)
     _install_command(context, step, uv, log)
     # Written last: an interrupted installation is taken up again.
@@ -73,7 +76,7 @@ def develop(context: Context, step: Step) -> Taken:
     Raises:
         ToolchainError: If the packages cannot be installed.
     """
-    marker = context.venv / ".slipway-dev-stamp"
+    marker = context.venv / _DEV_STAMP
     wanted = hashlib.sha256(stamp(context).encode() + (context.root / DEV_LOCK).read_bytes()).hexdigest()
     if marker.exists() and marker.read_text(encoding="utf-8") == wanted:
         return _taken(context, "what tests need, in .venv, current")

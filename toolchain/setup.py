@@ -42,6 +42,11 @@ def set_up(context: Context) -> None:
         with report.step(python_env.NAME) as step:
             found = python_env.ensure(context, step)
         done(found)
+        # The stand-in for Azure needs more than a deployment does: Node for its storage.
+        if context.environ.get("SLIPWAY_AZURE") == "stand-in":
+            with report.step(python_env.NAME) as step:
+                found = python_env.develop(context, step)
+            report.line(found.name, found.line)
         with report.step(pulumi.NAME) as step:
             program, found = pulumi.ensure(context, step, network)
         done(found)
