@@ -5,7 +5,6 @@ from components.local_docker import LocalDocker
 from components.placement import Placement, platform_for
 from components.project import Project
 from components.promoted_image import PromotedImage
-from components.registered_model import RegisteredModel
 from components.scoring_image import ScoringImage
 
 __all__ = [
@@ -14,7 +13,6 @@ __all__ = [
     "Placement",
     "Project",
     "PromotedImage",
-    "RegisteredModel",
     "ScoringImage",
     "platform_for",
 ]

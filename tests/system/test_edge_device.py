@@ -20,7 +20,7 @@ MODELS = ("sensor", "anomaly", "alert-filter")
 PROGRAM = """
 from pathlib import Path
 import pulumi
-from components import EnvironmentImages, Project, RegisteredModel, ScoringImage
+from components import EnvironmentImages, Project, ScoringImage
 from manifest import Scoring, load_environment, load_manifest
 from manifest.platforms import own_platform
 
@@ -30,8 +30,7 @@ environment = load_environment(pulumi.runtime.get_config_env(), source="test")
 project = Project(root, environment, pulumi.Output.concat(environment.registry, "/edge-tests"))
 environments = EnvironmentImages(project)
 for model in load_manifest(root / "models.yaml").models:
-    registered = RegisteredModel(model, project=project)
-    image = ScoringImage(model, environments.of(model, (own_platform(),)), project=project, registered=registered)
+    image = ScoringImage(model, environments.of(model, (own_platform(),)), project=project)
     pulumi.export(model.name, image.ref)
 """
 SANDBOX = {
