@@ -77,7 +77,7 @@ def _message(error: ErrorDetails, written: str | None) -> str:
         return f"must be {_TYPES[kind]}, not {said}{_remedy(kind, given, said)}"
     if kind in _LIMITS:
         words, limit = _LIMITS[kind]
-        return f"must be {words} {context[limit]:g}, not {said}"
+        return f"must be {words} {context[limit]:.15g}, not {said}"
     return f"{error['msg'][:1].lower()}{error['msg'][1:]}, not {said}"
 
 

@@ -59,15 +59,20 @@ class Rule:
     wrong: Callable[[str], str | None]
     tidy: Callable[[str], str] = str
 
-    def _apply(self, value: str) -> str:
-        message = self.wrong(value)
-        if message is not None:
+    def _apply(self, value: Any, as_text: Callable[[Any], str]) -> str:
+        if isinstance(value, int | float):
+            # Quotes alone would not make it right: the next message would be this one.
+            text = str(value).lower()
+            if message := self.wrong(text):
+                raise refusal(message.replace(f'not "{text}"', f"not {text}"))
+        value = as_text(value)
+        if message := self.wrong(value):
             raise refusal(message)
         return self.tidy(value)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """Let pydantic check the rule after the type."""
-        return core_schema.no_info_after_validator_function(self._apply, handler(source))
+        """Let pydantic check the rule after the type, except for a number, which is told what the rule allows."""
+        return core_schema.no_info_wrap_validator_function(self._apply, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler

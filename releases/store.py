@@ -109,7 +109,13 @@ class ReleaseStore:
             content = self._files.read(key := f"{_plain(stack)}/{id_}.json")
         if content is None:
             raise ReleaseError(f"{self.location}/{key} is gone.")
-        return self._parse(content, key)
+        release = self._parse(content, key)
+        if release.id != id_:
+            raise ReleaseError(
+                f"{self.location}/{key} is not a release as Slipway records them: its id is {release.id}, unlike its "
+                "file's name."
+            )
+        return release
 
     def add(self, release: Release) -> None:
         """Record a release.

@@ -21,7 +21,7 @@ from manifest.atomic import write_atomically
 def command(
     stack: StackOption = DEFAULT_STACK,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the picture there, not to the output.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the picture there; - is the output.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -33,7 +33,7 @@ def command(
     graph = graph_of(stack, with_planned(seen.placements, checked_manifest(pulumi.project), pulumi.config.live_targets))
     if json:
         print_json(graph.as_json())
-    elif output is None:
+    elif output is None or str(output) == "-":
         # SVG is UTF-8, whatever the terminal takes.
         sys.stdout.buffer.write(draw(graph).encode())
     else:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.errors import CliError
+from cli.errors import CliError, Exit
 from cli.options import DEFAULT_STACK, ModelArgument, StackOption
 from cli.placements.choose import no_such, of_model
 from cli.placements.placement import BATCH, Placement, recorded
@@ -36,6 +36,12 @@ def command(
         if target is None:
             raise CliError(f"{name} has nothing in the stack {stack} that Power BI could read.")
         raise no_such(f"target of {name}", target, [one.target for one in placements])
+    if job is not None and BATCH not in {one.target for one in chosen}:
+        raise CliError(
+            f"--job {job}: only jobs of the target {BATCH} have one, and this would be a query of {name}'s service.",
+            hint=f"Leave --job out, or name a model with the target {BATCH}.",
+            code=Exit.USAGE,
+        )
     queries = [
         _of_results(pulumi.project, (outputs or {})["models"][name]["targets"][BATCH], name, job)
         if one.target == BATCH

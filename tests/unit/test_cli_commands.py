@@ -247,6 +247,12 @@ def test_a_stack_that_has_nothing_on_docker_is_destroyed_without_it(project, cap
     assert [call for _, call in project.calls() if call.startswith("destroy")]
 
 
+def test_a_graph_to_a_hyphen_goes_to_the_output(iris, project, capsysbinary):
+    assert run(["graph", "-o", "-"]) == Exit.OK
+    assert capsysbinary.readouterr().out.startswith(b"<svg")
+    assert not (project.root / "models/iris/-").exists()
+
+
 def test_what_pulumi_cannot_do_is_a_failure_in_its_words(project, capsys):
     project.answers(err="error: engine on fire", code=255)
     assert run(["status"]) == Exit.FAILED

@@ -158,12 +158,27 @@ def test_a_version_that_no_image_tag_can_hold_is_refused(root, version):
         ("{memory: 512MB}", '"64Mi", not "512MB"; did you mean "512Mi"?'),
         ("{memory: 1g}", '"64Mi", not "1g"; did you mean "1Gi"?'),
         ("{memory: 63Mi}", '"64Mi", not "63Mi"'),
-        ("{memory: 512}", 'local-docker.memory: must be text, not 512; put it in quotes: "512"'),
+        ("{memory: 512}", 'local-docker.memory: must be an amount such as "512Mi" or "2Gi", at least "64Mi", not 512'),
         ("[]", "local-docker: must be a mapping, not a list"),
     ],
 )
 def test_a_targets_option_of_a_wrong_type_or_size_is_refused(root, options, message):
     assert message in of_model(root, targets=f"[local-docker: {options}]")
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("batch: {partBytes: 2000}", 'partBytes: must be a size such as "512Ki", "100Mi" or "1Gi", not 2000'),
+        ("batch: {partBytes: true}", 'partBytes: must be a size such as "512Ki", "100Mi" or "1Gi", not true'),
+        (
+            f"aks: {{canary: {{from: {{version: 1, digest: 'sha256:{'a' * 64}'}}, for: 600}}}}",
+            'canary.for: must be a time as in "90s", "10m", "12h" or "7d", not 600',
+        ),
+    ],
+)
+def test_a_number_that_quotes_would_not_mend_is_told_what_is_allowed(root, target, message):
+    assert of_model(root, targets=f"[{target}]").endswith(message)
 
 
 @pytest.mark.parametrize("target", ["nomad", "nomad: {cpu: 1}"])

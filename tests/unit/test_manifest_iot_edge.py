@@ -81,6 +81,7 @@ def test_a_model_that_another_ones_pipeline_names_gets_what_modules_need(load):
         ({**LINE, "platform": "windows/amd64"}, "linux/amd64"),
         ({**LINE, "settings": {"treshold": 1}}, 'did you mean "threshold"?'),
         ({**LINE, "settings": {"sampling": 2}}, "at most 1"),
+        ({**LINE, "startOrder": 2**32}, "at most 4294967295, not 4294967296"),
         ({**LINE, "env": {"SLIPWAY_AUTH": "x"}}, "is set by Slipway itself"),
         ({**LINE, "createOptions": {"hostConfig": {}}}, "did you mean HostConfig?"),
         ({**LINE, "createOptions": {"Image": "x"}}, "must not name the Image"),

@@ -147,6 +147,13 @@ def test_the_command_prints_the_queries_of_a_models_targets(project, capsys):
     assert 'Job = "one"' in capsys.readouterr().out
 
 
+def test_a_job_of_what_has_none_is_refused(project, capsys):
+    assert run(["power-query", "iris", "--target", "aci", "--job", "one"]) == Exit.USAGE
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "--job one: only jobs of the target batch have one" in said.err
+
+
 def test_the_command_names_the_targets_that_there_are(project, capsys):
     assert run(["power-query", "iris", "--target", "btch"]) == Exit.USAGE
     assert 'did you mean "batch"?' in capsys.readouterr().err

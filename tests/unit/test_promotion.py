@@ -148,6 +148,15 @@ def test_a_record_that_is_none_is_named(tmp_path, content):
         ReleaseStore(str(tmp_path)).latest("dev")
 
 
+def test_a_record_whose_id_is_not_its_files_name_is_named(store):
+    release = release_of(model_of("iris"))
+    store.add(release)
+    edited = release.model_copy(update={"id": release_of(model_of("iris"), minutes=1).id})
+    store._files.replace(f"dev/{release.id}.json", edited.model_dump_json(by_alias=True).encode())
+    with pytest.raises(ReleaseError, match=rf"dev/{release.id}\.json is not a release.*: its id is {edited.id}"):
+        store.latest("dev")
+
+
 def test_releases_may_be_at_any_url_that_fsspec_knows(tmp_path):
     store = ReleaseStore(f"file://{tmp_path}/shared/releases")
     store.add(release_of())
