@@ -1,25 +1,27 @@
-"""Mends what a killed engine left: its lock, containers that the state knows nothing of, unfinished operations.
+"""Mends what a killed engine left: its lock, a state cut off, containers that it does not know, unfinished operations.
 
 The engine notes each operation in the state before it begins, and strikes it out in the same write that records
 the result. So a container that was being made when the engine was killed may exist without being in the state;
 made again, it would meet its own name. The note itself the engine keeps, with a warning, until somebody looks.
+
+Where a full disk has cut the state off, an older one takes its place, which may lack such notes too.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from cli.stack.locks import release_stale_locks, state_folder
-from cli.stack.project import short_name
+from cli.errors import CliError
+from cli.stack.kept_states import deployment_in, newest_whole, state_file
+from cli.stack.locks import release_stale_locks
 from cli.stack.state import resources
 from manifest.atomic import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+    from cli.stack.kept_states import KeptState
     from cli.stack.pulumi import Pulumi
 
 _CONTAINER = "docker:index/container:Container"
@@ -38,10 +40,22 @@ def recover(pulumi: Pulumi, say: Callable[[str], None]) -> bool:
         Whether the stack exists.
 
     Raises:
-        CliError: Another run is at work, or the Docker engine is needed and does not answer.
+        CliError: Another run is at work, the Docker engine is needed and does not answer, or no whole state is kept.
+        OSError: A state cannot be put back.
     """
     release_stale_locks(pulumi.backend, pulumi.project.name, pulumi.stack, say)
-    _put_back(pulumi, say)
+    put_back = _put_back(pulumi, say)
+    exists = _strike_out(pulumi, say)
+    if put_back and pulumi.run("refresh", "--yes", "--skip-preview"):
+        say(
+            "That state could not be compared with what is there. When that is mended: "
+            f"slipway up --stack {pulumi.stack} -- --refresh"
+        )
+    return exists
+
+
+def _strike_out(pulumi: Pulumi, say: Callable[[str], None]) -> bool:
+    """Have operations that were under way done again; tell whether the stack exists."""
     known = _recorded(pulumi)
     if known is not None and not known.get("pending_operations"):
         return True
@@ -84,37 +98,46 @@ def _recorded(pulumi: Pulumi) -> dict[str, Any] | None:
 
     Asking Pulumi takes a third of a second, and nearly always there is nothing to mend.
     """
-    file = _state_file(pulumi)
-    return _deployment(file) if file else None
+    file = state_file(pulumi.backend, pulumi.project.name, pulumi.stack)
+    return deployment_in(file) if file else None
 
 
-def _put_back(pulumi: Pulumi, say: Callable[[str], None]) -> None:
-    """Take the state before the last, which the engine keeps beside it, where a full disk has cut the last one off.
+def _put_back(pulumi: Pulumi, say: Callable[[str], None]) -> bool:
+    """Replace a state that a full disk has cut off by the newest whole one; tell whether that was needed."""
+    file = state_file(pulumi.backend, pulumi.project.name, pulumi.stack)
+    if file is None or not file.exists() or deployment_in(file) is not None:
+        return False
+    kept = newest_whole(file)
+    if kept is None:
+        raise CliError(
+            f"The stack's state {file} is cut off, as by a full disk, and none before it is kept whole.",
+            hint="Put a copy of your own there. If there is none, remove that file: `slipway down --stack "
+            f"{pulumi.stack}` then removes what the stack has on this machine, and `slipway up` makes it anew; what "
+            "it has elsewhere is to be removed there.",
+        )
+    # First, so that a run that fails here, for want of Docker, is repeated by the next.
+    _remove_newer(pulumi, kept, say)
+    write_atomically(file, kept.text)
+    say(f"The stack's state was cut off, as by a full disk: the one of {kept.written:%Y-%m-%d %H:%M:%S} is taken.")
+    return True
 
-    What was done in between had been noted there as under way.
-    """
-    file = _state_file(pulumi)
-    if file is None or not file.exists() or _deployment(file) is not None:
+
+def _remove_newer(pulumi: Pulumi, kept: KeptState, say: Callable[[str], None]) -> None:
+    """Remove the stack's containers that were made after a state. Older ones that it does not know are another's."""
+    from cli.placements.placement import LOCAL_DOCKER  # noqa: PLC0415 - only this rare run needs it
+
+    exported = {"deployment": kept.deployment}
+    if LOCAL_DOCKER not in pulumi.config.live_targets and not resources(exported, _CONTAINER, with_replaced=True):
         return
-    before = file.with_name(f"{file.name}.bak")
-    if _deployment(before) is not None:
-        write_atomically(file, before.read_text(encoding="utf-8"))
-        say("The stack's state was cut off, as by a full disk: the one before it is taken.")
+    from cli.placements.containers import Engine  # noqa: PLC0415 - as above
 
-
-def _state_file(pulumi: Pulumi) -> Path | None:
-    folder = state_folder(pulumi.backend)
-    return folder / "stacks" / pulumi.project.name / f"{short_name(pulumi.stack)}.json" if folder else None
-
-
-def _deployment(file: Path) -> dict[str, Any] | None:
-    """The deployment that a state's file holds; None where that is no whole state."""
-    try:
-        checkpoint = json.loads(file.read_text(encoding="utf-8"))["checkpoint"]
-        latest = checkpoint.get("latest") or {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return latest if isinstance(latest, dict) else None
+    engine = Engine(pulumi.env)
+    in_state = _ids(exported)
+    for container in engine.containers(pulumi.project.name, pulumi.stack):
+        # Docker tells whole seconds.
+        if container.id not in in_state and container.created >= int(kept.written.timestamp()):
+            engine.remove(container)
+            say(f"The container {container.name} was made by a run whose state was cut off: it is removed.")
 
 
 def _remove_orphans(

@@ -34,6 +34,7 @@ class Running:
         version: The model's version.
         state: As Docker names it: running, exited, restarting, ...
         endpoint: Where it answers, if it publishes a port.
+        created: When it was made, in whole seconds of the Unix epoch, by the engine's clock.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Running:
     version: str
     state: str
     endpoint: str | None
+    created: int
 
 
 class Engine:
@@ -300,6 +302,7 @@ def _running(found: dict[str, object]) -> Running:
         version=str(labels.get(f"{_LABEL}version", "")),
         state=str(found.get("State", "")),
         endpoint=f"http://127.0.0.1:{published[0]}" if published else None,
+        created=int(str(found["Created"])),
     )
 
 

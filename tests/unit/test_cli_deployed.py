@@ -31,7 +31,14 @@ IRIS = Placement(
     reload=True,
 )
 RUNNING = Running(
-    id="1f", name="shop-dev-iris", stack="dev", model="iris", version="2", state="running", endpoint=IRIS.endpoint
+    id="1f",
+    name="shop-dev-iris",
+    stack="dev",
+    model="iris",
+    version="2",
+    state="running",
+    endpoint=IRIS.endpoint,
+    created=1796033000,
 )
 
 

@@ -11,14 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from cli.deployment.recovery import recover
 from cli.diagnosis.checks import files
 from cli.diagnosis.context import Context
 from cli.errors import CliError, Exit
 from cli.main import run
 from cli.releases.promotion import same_answer
 from cli.stack.project import Project
-from cli.stack.pulumi import Pulumi
 from manifest.atomic import write_atomically
 from releases import ReleaseStore
 from tests.unit.cli_harness import FakePulumi
@@ -108,41 +106,6 @@ def test_what_the_engine_says_of_a_full_disk_is_told_with_what_to_do(project, ca
     project.answers(err="error: write /x: no space left on device", code=1)
     assert run(["status"]) == Exit.FAILED
     assert capsys.readouterr().err.endswith("no space left on device\nMake room, and run it again.\n")
-
-
-def _checkpoint(**latest):
-    return json.dumps({"version": 3, "checkpoint": {"stack": "dev", "latest": latest}})
-
-
-@pytest.mark.parametrize("cut", ["", _checkpoint(resources=[])[:-9]])
-def test_a_state_that_was_cut_off_is_replaced_by_the_one_before(project, cut):
-    file = project.root / "state/.pulumi/stacks/shop/dev.json"
-    file.parent.mkdir(parents=True)
-    file.write_text(cut)
-    before = file.with_name("dev.json.bak")
-    before.write_text(_checkpoint(resources=[]))
-    said = []
-    assert recover(_pulumi(project), said.append)
-    assert file.read_text() == before.read_text()
-    assert len(said) == 1
-    assert recover(_pulumi(project), said.append)
-    assert len(said) == 1
-
-
-def test_a_state_is_not_replaced_by_one_that_was_cut_off_too(project):
-    file = project.root / "state/.pulumi/stacks/shop/dev.json"
-    file.parent.mkdir(parents=True)
-    file.write_text("{")
-    file.with_name("dev.json.bak").write_text("{")
-    project.answers(err="error: failed to load checkpoint: unexpected end of JSON input", code=255)
-    with pytest.raises(CliError, match="failed to load checkpoint"):
-        recover(_pulumi(project), print)
-    assert file.read_text() == "{"
-
-
-def _pulumi(project):
-    shop = Project(project.root, "shop")
-    return Pulumi(shop, "dev", shop.environment())
 
 
 @pytest.mark.parametrize(
