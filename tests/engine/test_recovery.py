@@ -8,6 +8,7 @@ import pytest
 
 from cli.deployment.recovery import recover, strangers
 from cli.errors import CliError
+from cli.stack.kept_states import state_file
 from cli.stack.locks import release_stale_locks
 from cli.stack.project import Project
 from cli.stack.pulumi import Pulumi
@@ -132,6 +133,24 @@ def test_a_container_that_no_state_knows_is_a_stranger(stack, engine, name, imag
     labels = {f"io.slipway.{key}": value for key, value in LABELS.items()}
     engine.containers.create(image, name=f"{name}-by-another", labels=labels)
     assert strangers(pulumi) == [f"{name}-by-another"]
+
+
+def test_a_state_that_is_put_back_learns_what_has_gone_and_leaves_older_strangers(stack, engine, name, image, pulumi):
+    labels = {f"io.slipway.{key}": value for key, value in LABELS.items()}
+    engine.containers.create(image, name=f"{name}-by-another", labels=labels)
+    stack.program(CONTAINER, name=name, image=image, labels=LABELS, wait=False)
+    stack.up()
+    engine.containers.get(name).remove(force=True)
+    file = state_file(pulumi.backend, "engine-test", stack.name)
+    for last in (file, file.with_name(f"{file.name}.bak")):
+        last.write_text(file.read_text()[:100])
+    (stack.folder / ".slipway").mkdir()
+    (stack.folder / ".slipway/toolchain.json").write_text('{"path": [], "env": {}}')
+    assert recover(pulumi, lambda _: None)
+    assert ("Container", "one") not in stack.resources()
+    assert _named(engine, name) == [f"{name}-by-another"]
+    stack.up()
+    assert name in _named(engine, name)
 
 
 def test_a_stack_that_is_not_there_needs_no_mending(stack):
