@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 MOST_BYTES = 4 * 1024 * 1024
 _LARGEST_FILE = 4 * 1024**4
 _MOST_LISTED = 5000
-_SHARE = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
@@ -75,15 +74,6 @@ class Operations:
         """Begin without any; what is given says where the account is, as in http://HOST."""
         self.shares: dict[str, Share] = {}
         self._host = host
-
-    def create_share(self, request: Request) -> Answer:
-        """Create Share."""
-        if not _SHARE.fullmatch(request.share):
-            raise RefusalError(400, "InvalidResourceName", "The specified resource name contains invalid characters.")
-        if request.share in self.shares:
-            raise RefusalError(409, "ShareAlreadyExists", "The specified share already exists.")
-        made = self.shares[request.share] = Share(request.share)
-        return Answer(201, _marks(made.folder("")))
 
     def create_directory(self, request: Request) -> Answer:
         """Create Directory."""

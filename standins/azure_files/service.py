@@ -35,7 +35,6 @@ _COMMON = frozenset(
     {"x-ms-version", "x-ms-date", "x-ms-client-request-id", "x-ms-file-request-intent", "x-ms-allow-trailing-dot"}
 )
 _OPERATIONS: dict[tuple[str, str, str], tuple[str, frozenset[str]]] = {
-    ("PUT", "share", ""): ("create_share", frozenset()),
     ("PUT", "directory", ""): ("create_directory", frozenset()),
     ("GET", "directory", ""): ("directory_properties", frozenset()),
     ("HEAD", "directory", ""): ("directory_properties", frozenset()),

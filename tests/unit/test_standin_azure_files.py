@@ -96,7 +96,6 @@ def test_what_is_not_there_or_of_another_kind_is_refused(client, served):
     with pytest.raises(ResourceExistsError):
         client.get_directory_client("folder/x").get_directory_properties()
     assert refusal(client.get_directory_client("folder/x").create_directory) == (409, "ResourceAlreadyExists")
-    assert refusal(client.create_share) == (409, "ShareAlreadyExists")
     assert refusal(file.download_file, 7, 1) == (416, "InvalidRange")
     assert refusal(file.upload_range, b"more", 5, 4) == (416, "InvalidRange")
     assert refusal(file.upload_range, b"x" * (4 * 2**20 + 1), 0, 4 * 2**20 + 1) == (413, "RequestBodyTooLarge")
