@@ -17,6 +17,8 @@ FORM = "azfiles://SHARE@ACCOUNT/PATH"
 _DOMAIN = ".file.core.windows.net"
 # As many as the runner reads with at once: of each beyond the usual ten there would be a warning.
 _CONNECTIONS = 16
+_NAME = "AZURE_STORAGE_ACCOUNT_NAME"
+_OF_ONE_ACCOUNT = ("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN")
 
 
 def share_service(account: str | None, options: Mapping[str, Any]) -> ShareServiceClient:
@@ -38,10 +40,16 @@ def share_service(account: str | None, options: Mapping[str, Any]) -> ShareServi
                 f"its account is {account}, and AZURE_STORAGE_CONNECTION_STRING is of {service.account_name}: unset it"
             )
         return service
-    host = account or env.get("AZURE_STORAGE_ACCOUNT_NAME")
+    host = account or env.get(_NAME)
     if not host:
-        raise ValueError(f"it names no account; write {FORM}, or set AZURE_STORAGE_ACCOUNT_NAME")
-    name = host.partition(".")[0]
+        raise ValueError(f"it names no account; write {FORM}, or set {_NAME}")
+    name, of = host.partition(".")[0], env.get(_NAME, host).partition(".")[0]
+    secret = next((one for one in _OF_ONE_ACCOUNT if one in env), None)
+    if secret and name != of:
+        raise ValueError(
+            f"its account is {account}, and {secret} is of {of}, which {_NAME} names: set both for {account}, "
+            f"or unset {secret} to go by an identity"
+        )
     host = host if "." in host else host + _DOMAIN
     return ShareServiceClient(f"https://{host}", _credential(name, env), token_intent="backup", **options)  # noqa: S106 - what the service calls it
 

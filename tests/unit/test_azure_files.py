@@ -269,6 +269,18 @@ def test_a_key_of_another_account_or_a_wrong_one_is_refused(monkeypatch, served)
     assert told.value.is_lasting
 
 
+@pytest.mark.parametrize("secret", ["AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN"])
+def test_a_secret_beside_the_name_of_an_account_is_for_no_other(monkeypatch, secret):
+    monkeypatch.setenv(secret, "aGlkZGVu")
+    connect("azfiles://data@another/in")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "shop")
+    connect("azfiles://data@shop.file.core.usgovcloudapi.net/in")
+    wrong = f"its account is another, and {secret} is of shop, which AZURE_STORAGE_ACCOUNT_NAME names: set both for"
+    with pytest.raises(InputError, match=wrong) as told:
+        found("azfiles://data@another/in")
+    assert "aGlkZGVu" not in str(told.value)
+
+
 @pytest.mark.parametrize(
     ("variables", "kind"),
     [
@@ -281,10 +293,10 @@ def test_a_key_of_another_account_or_a_wrong_one_is_refused(monkeypatch, served)
 def test_credentials_are_those_that_blobs_are_reached_by(monkeypatch, variables, kind):
     for name, value in {**variables, "ACCOUNT_NAME": "shop"}.items():
         monkeypatch.setenv(f"AZURE_STORAGE_{name}", value)
-    for url, host in {"azfiles://data/x": "shop", "azfiles://data@another/x": "another"}.items():
+    for url in ("azfiles://data/x", "azfiles://data@shop/x"):
         service = connect(url)[0]._service
         assert isinstance(service, ShareServiceClient)
-        assert service.primary_hostname == f"{host}.file.core.windows.net"
+        assert service.primary_hostname == "shop.file.core.windows.net"
         assert type(service.credential).__name__ == kind
         assert ("sig=hidden" in service.url) == ("SAS_TOKEN" in variables)
 
