@@ -25,8 +25,9 @@ def batch(arguments: Sequence[str]) -> int:
     """
     # Each command imports only what it needs.
     # ruff: noqa: PLC0415
+    from scoring.batch.places import StorageError
     from scoring.batch.settings import JobSettings, usage, with_options
-    from scoring.batch.supervise import MISTAKE, START_FAILED, Supervisor
+    from scoring.batch.supervise import MISTAKE, START_FAILED, UNFINISHED, Supervisor
     from scoring.config_file import merged
     from scoring.process import prepare
     from scoring.service import load_scorer, tell_failure
@@ -54,6 +55,9 @@ def batch(arguments: Sequence[str]) -> int:
     except (SettingsError, OSError) as error:
         print(f"python -m scoring batch: {error}", file=sys.__stderr__)
         return MISTAKE
+    except StorageError as error:
+        print(f"python -m scoring batch: {error}", file=sys.__stderr__)
+        return MISTAKE if error.is_lasting else UNFINISHED
     sys.argv = [str(settings.script), *of_script]
     loaded = None
     if settings.preload and job.processes > 1:
@@ -67,6 +71,7 @@ def batch(arguments: Sequence[str]) -> int:
 
 def _made(output: str) -> str:
     """Make an output folder, and the one in it for what scripts write themselves, as Azure ML has it."""
+    from scoring.batch.places import StorageError
     from scoring.batch.worker import OUTPUT_VARIABLE, WRITTEN
 
     if "://" in output and not output.startswith("file://"):
@@ -76,7 +81,7 @@ def _made(output: str) -> str:
     try:
         written.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(f"the output {folder} cannot be written to: {error.strerror}") from None
+        raise StorageError(f"the output {folder} cannot be written to", error) from None
     os.environ[OUTPUT_VARIABLE] = str(written)
     return str(folder)
 

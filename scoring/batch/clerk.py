@@ -77,17 +77,15 @@ def work(job: JobSettings, pipe: Connection) -> None:
         except InputError as error:
             pipe.send(Refused(str(error), is_mistake=True))
             return
-        except StorageError as error:
-            pipe.send(Refused(str(error), is_mistake=error.is_lasting))
-            return
         except ImportError as error:
             message = (
                 f"the output {job.output} needs {error.name}, which this image has not: the extra `batch` brings it"
             )
             pipe.send(Refused(message, is_mistake=True))
             return
-        except Exception as error:  # noqa: BLE001 - a storage's library may raise anything for a URL that it cannot take
-            pipe.send(Refused(f"{type(error).__name__}: {error}", is_mistake=True))
+        except Exception as error:  # noqa: BLE001 - a storage's library may raise anything when it fails
+            failed = error if isinstance(error, StorageError) else StorageError("the job cannot be prepared", error)
+            pipe.send(Refused(str(failed), is_mistake=failed.is_lasting))
             return
         name = f"job/progress/{job.task}-of-{job.of}.json"
         while (told := pipe.recv()) is not None:
@@ -104,8 +102,12 @@ def _opened(output: str) -> Store:
 
     try:
         return open_store(output)
+    except ImportError:
+        raise
     except ValueError as error:
         raise InputError(f"the output {output} cannot be used: {error}") from None
+    except Exception as error:  # noqa: BLE001 - a storage's library may raise anything for a URL that it cannot take
+        raise InputError(f"the output {output} cannot be used: {type(error).__name__}: {error}") from None
 
 
 def _slice(job: JobSettings, call: str, store: Store) -> Slice:
@@ -119,7 +121,7 @@ def _slice(job: JobSettings, call: str, store: Store) -> Slice:
     names = done_in(store)
     finished = [part for part in mine if part.name in names]
     with ThreadPoolExecutor(_READERS) as pool:
-        counts: list[dict[str, Any]] = list(pool.map(lambda part: orjson.loads(store.get(part.done_name)), finished))
+        counts = list(pool.map(lambda part: _counts(store, part), finished))
     return Slice(
         Plan(plan.settings, plan.types, ()),
         [part for part in mine if part.name not in names],
@@ -129,3 +131,13 @@ def _slice(job: JobSettings, call: str, store: Store) -> Slice:
         sum(part.size for part in finished),
         sum(part.size for part in mine),
     )
+
+
+def _counts(store: Store, part: Part) -> dict[str, Any]:
+    from scoring.batch.places import StorageError  # noqa: PLC0415 - as above
+
+    try:
+        counts: dict[str, Any] = orjson.loads(store.get(part.done_name))
+    except Exception as error:
+        raise StorageError(f"{part.done_name} cannot be read", error) from error
+    return counts

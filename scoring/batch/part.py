@@ -13,6 +13,7 @@ from scoring.batch.items import Bad, as_text
 from scoring.batch.places import StorageError
 from scoring.batch.results import table_of, written
 from scoring.batch.settings import CSV, JSONL
+from scoring.storage import name_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -98,6 +99,7 @@ class PartRunner:
         Raises:
             Stopped: The job is to stop; nothing of the part is finished.
             StorageError: The storage goes on failing.
+            InputError: The environment does not lead to it.
         """
         pause = _FIRST_PAUSE
         for left in reversed(range(_TRIES)):
@@ -186,7 +188,8 @@ class PartRunner:
     def _upload(self) -> None:
         for path in sorted(self._folder.rglob("*")) if self._folder is not None else ():
             if path.is_file():
-                _put(self._store, f"written/{path.relative_to(self._folder).as_posix()}", path.read_bytes())  # type: ignore[arg-type]  # else there is no path
+                inside = path.relative_to(self._folder).as_posix()  # type: ignore[arg-type]  # else there is no path
+                _put(self._store, f"written/{name_in(self._settings.output, inside)}", path.read_bytes())
                 path.unlink()
 
     def _wait(self, seconds: float) -> None:
@@ -274,9 +277,10 @@ def _try(problem: str, act: Callable[[], None]) -> None:
         try:
             act()
         except Exception as error:
+            failed = StorageError(problem, error)
             # Cheaper than to score the part again.
-            if pause is None or isinstance(error, PermissionError):
-                raise StorageError(problem, error) from error
+            if pause is None or failed.is_lasting:
+                raise failed from error
             time.sleep(pause)
         else:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import os
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _WILD = re.compile(r"[*?\[]")
 _LONGEST_ERROR = 300
+# What a folder says that no other try changes; names grow by their ranges, so the input's may have been short enough.
+_LASTING = {errno.ENAMETOOLONG, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 
 
 class InputError(Exception):
@@ -29,7 +32,7 @@ class StorageError(Exception):
         """Tell what was tried, and what became of it."""
         said = masked((str(error).splitlines() or [""])[0])[:_LONGEST_ERROR]
         super().__init__(f"{what}: {type(error).__name__}: {said}")
-        self.is_lasting = isinstance(error, PermissionError)
+        self.is_lasting = isinstance(error, PermissionError) or getattr(error, "errno", None) in _LASTING
 
 
 class Places:
@@ -71,6 +74,7 @@ class Places:
         Raises:
             FileNotFoundError: It is not there.
             StorageError: The storage fails.
+            InputError: The environment does not lead to the storage.
         """
         if not _is_url(path):
             return Path(path).open("rb")
@@ -98,6 +102,7 @@ class Places:
         Raises:
             FileNotFoundError: It is not there.
             StorageError: The storage fails.
+            InputError: The environment does not lead to the storage.
         """
         if not _is_url(path):
             if not Path(path).is_file():
@@ -126,8 +131,12 @@ class Places:
             try:
                 with self.open(line[1:]) as stream:
                     listed = stream.read().decode("utf-8")
-            except (OSError, UnicodeDecodeError) as error:
+            except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError) as error:
                 raise InputError(f"the list of inputs {line[1:]} cannot be read: {error}") from None
+            except (InputError, StorageError):
+                raise
+            except Exception as error:
+                raise StorageError(f"the list of inputs {line[1:]} cannot be read", error) from error
             yield from filter(None, map(str.strip, listed.splitlines()))
 
     def _find_one(self, given: str) -> Iterator[tuple[str, str, int]]:

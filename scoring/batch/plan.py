@@ -204,7 +204,16 @@ def _types(settings: JobSettings, call: str, places: Places, found: Sequence[tup
         return {}
     for path, _, _ in found:
         if _format_of(settings, call, path) == CSV:
-            from scoring.batch.csv_rows import inferred  # noqa: PLC0415 - needs an extra
+            # They need an extra.
+            from scoring.batch.csv_rows import inferred  # noqa: PLC0415
+            from scoring.batch.reading import CONTENT_ERRORS  # noqa: PLC0415
 
-            return inferred(path, places, settings.multiline)
+            try:
+                return inferred(path, places, settings.multiline)
+            except (StorageError, InputError):
+                raise
+            except CONTENT_ERRORS as error:
+                raise InputError(f"{path}, from which the types of the columns come, is no CSV: {error}") from None
+            except Exception as error:
+                raise StorageError(f"{path} cannot be read", error) from error
     return {}

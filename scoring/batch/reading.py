@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from scoring.batch.settings import JobSettings
 
 # What bytes do that are not what their name says; a storage that fails does otherwise.
-_CONTENT_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, EOFError, zlib.error, gzip.BadGzipFile)
+CONTENT_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, EOFError, zlib.error, gzip.BadGzipFile)
 _LEAST_ROWS = 65536
 
 
@@ -62,6 +62,7 @@ def blocks(part: Part, settings: JobSettings, call: str, types: Mapping[str, str
 
     Raises:
         StorageError: The storage fails. A file that is broken or gone is an item that failed.
+        InputError: The environment does not lead to the storage.
     """
     if part.format == FILES:
         yield from _files(part, settings.batch_size(FILES), places)
@@ -73,11 +74,11 @@ def blocks(part: Part, settings: JobSettings, call: str, types: Mapping[str, str
             for block in _rows(part, settings, call, types, stream):
                 rows += len(block.items) + len(block.bad)
                 yield block
-    except StorageError:
+    except (StorageError, InputError):
         raise
     except FileNotFoundError:
         yield _broken(path, rows, "the file is no longer there")
-    except _CONTENT_ERRORS as error:
+    except CONTENT_ERRORS as error:
         yield _broken(path, rows, f"the file cannot be read as {part.format} from here on: {error}")
     except Exception as error:
         # Arrow says the same of a broken file as of a broken storage.

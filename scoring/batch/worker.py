@@ -152,7 +152,7 @@ def _runner(job: JobSettings, call: str, plan: Plan, caller: Any, slot: Slot, fo
 
 def _serve(runner: Any, pipe: Connection) -> None:
     from scoring.batch.calling import Stopped  # noqa: PLC0415
-    from scoring.batch.places import Places, StorageError  # noqa: PLC0415
+    from scoring.batch.places import InputError, Places, StorageError  # noqa: PLC0415
 
     places = Places()
     while (order := pipe.recv()) is not None:
@@ -162,3 +162,6 @@ def _serve(runner: Any, pipe: Connection) -> None:
             pipe.send(GaveUp())
         except StorageError as error:
             pipe.send(StorageFailed(str(error), error.is_lasting))
+        except InputError as error:
+            # Where the plan was there, nobody looked at the input before.
+            pipe.send(StorageFailed(str(error), is_lasting=True))

@@ -177,6 +177,20 @@ def test_a_file_that_is_replaced_while_it_is_read_is_an_error(served):
             stream.read()
 
 
+def test_a_list_of_inputs_that_is_replaced_while_it_is_read_is_no_mistake(monkeypatch, served):
+    served.put("list", b"azfiles://data/in\n")
+    answered = served.server.operations.get_file
+
+    def get_file(request):
+        served.put("list", b"azfiles://data/in\n")
+        return answered(request)
+
+    monkeypatch.setattr(served.server.operations, "get_file", get_file)
+    with pytest.raises(StorageError, match="replaced while it was read") as told:
+        found("@azfiles://data/list")
+    assert not told.value.is_lasting
+
+
 @pytest.mark.parametrize("mode", ["refuse", "down", "cut"])
 @pytest.mark.parametrize("nth", range(1, 5))
 def test_what_was_there_stays_until_the_new_file_is_whole(monkeypatch, served, mode, nth):

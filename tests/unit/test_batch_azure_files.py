@@ -13,7 +13,7 @@ import pytest
 from standins.azure_files.access import CONTRIBUTOR, READER
 from tests.system.azurite import Flaky
 from tests.unit.azure_files_harness import share, share_for_identities
-from tests.unit.batch_harness import DOUBLE, PATIENCE, put, run, start
+from tests.unit.batch_harness import DOUBLE, PATIENCE, errors, put, run, start
 
 LAYOUT = {"part_bytes": 3000, "block_bytes": 1024, "mini_batch_size": 50, "keep": "x"}
 
@@ -80,6 +80,63 @@ def test_files_are_brought_to_the_script_and_its_own_output_taken_away(tmp_path,
     lines = [json.loads(line) for one in served.files("out/predictions").values() for line in one.splitlines()]
     assert sorted(row["prediction"] for row in lines) == [f"{n:02}.png" for n in range(25)]
     assert served.files("out/written") == {f"{n:02}.txt": str(n).encode() for n in range(25)}
+
+
+def test_what_a_script_writes_under_names_that_a_share_has_not_is_there_by_others(tmp_path, served):
+    served.put("in/a.csv", b"x\n1\n")
+    script = """
+        import os
+        from pathlib import Path
+        def init(): pass
+        def run(mini_batch):
+            for name in ("12:30.txt", "a?.txt", "b/c|d.txt"):
+                own = Path(os.environ["AZUREML_BI_OUTPUT_PATH"]) / name
+                own.parent.mkdir(exist_ok=True)
+                own.write_text(name)
+            return mini_batch
+    """
+    run(tmp_path, script, variables=served.variables, **places(served))
+    written = {"12%3A30.txt": b"12:30.txt", "a%3F.txt": b"a?.txt", "b/c%7Cd.txt": b"b/c|d.txt"}
+    assert served.files("out/written") == written
+
+
+@pytest.mark.parametrize("failing", ["lists/all", "in/a.csv", "out/job/done"])
+def test_a_read_before_the_first_part_that_gets_no_answer_leaves_the_job_unfinished(
+    tmp_path, monkeypatch, served, failing
+):
+    served.put("in/a.csv", b"x\n1\n")
+    served.put("lists/all", b"azfiles://data/in\n")
+    options = {"variables": served.variables, "input": "@azfiles://data/lists/all", "output": f"{served.url}/out"}
+    if failing == "out/job/done":
+        run(tmp_path, **options)
+    answered = served.server.operations.get_file
+
+    def get_file(request):
+        if request.path.startswith(failing):
+            raise ConnectionResetError
+        return answered(request)
+
+    with monkeypatch.context() as while_it_fails:
+        while_it_fails.setattr(served.server.operations, "get_file", get_file)
+        log = run(tmp_path, expect=75, **options)
+    assert f"{failing.removeprefix('out/')}" in log
+    assert "cannot be read: ServiceResponseError" in log
+    assert "Traceback" not in log
+    run(tmp_path, **options)
+    assert json.loads(served.files("out/job/progress")["0-of-1.json"])["state"] == "complete"
+
+
+@pytest.mark.parametrize("call", ["rows", "files"])
+def test_a_job_that_goes_on_without_what_leads_to_its_input_ends_for_good(tmp_path, served, call):
+    for name in "ab":
+        served.put(f"in/{name}.csv", b"x\n1\n")
+    script = DOUBLE if call == "rows" else "def init(): pass\ndef run(mini_batch): return mini_batch\n"
+    options = {"input": f"{served.url}/in", "of": 2, "mini_batch_size": 1}
+    run(tmp_path, script, variables=served.variables, task=0, **options)
+    log = run(tmp_path, script, expect=1, task=1, **options)
+    assert log.count("it names no account; write azfiles://SHARE@ACCOUNT/PATH") == 1
+    assert "Traceback" not in log
+    assert errors(tmp_path) == []
 
 
 @pytest.mark.parametrize("mode", ["refuse", "cut", "down"])
