@@ -8,6 +8,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.dockerfile import PORT
+from components.port_handover import port_handover
 from components.service_variables import COLLECTED, VOLUME, body_limit, service_variables
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ class LocalDocker(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 delete_before_replace=True,
+                hooks=pulumi.ResourceHookBinding(before_create=[port_handover(model.name, port, _STOP_SECONDS)]),
                 additional_secret_outputs=["envs"] if variables.secret else None,
             ),
         )

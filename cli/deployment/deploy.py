@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cli.deployment.build_log import failed_builds, failures, no_room
 from cli.deployment.platforms import foreign_platforms, prepare_builder, unbuildable
-from cli.deployment.recovery import recover, strangers
+from cli.deployment.recovery import own_containers, recover, strangers
 from cli.errors import CliError
 from cli.placements.keys import Keys
 from cli.placements.table import print_placements
@@ -19,7 +19,7 @@ from cli.stack.project import short_name
 from cli.stack.wanted import repository_of
 from cli.supply_chain.signing import check_key
 from cli.table import console, say
-from manifest import ManifestError, load_manifest
+from manifest import LocalDockerTarget, ManifestError, load_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -112,8 +112,12 @@ def converge(
         CliError: The stack cannot be mended or made.
     """
     failed: list[str] = []
+    variables = dict(variables or {})
     if not recover(pulumi, say):
         pulumi.create()
+    elif LocalDockerTarget.kind in pulumi.config.live_targets:
+        # components/port_handover.py says what for.
+        variables["SLIPWAY_CONTAINERS"] = ",".join(own_containers(pulumi))
     with _scratch(pulumi.project, pulumi.stack) as folder, ThreadPoolExecutor(1) as pool:
         pool.submit(lambda: [import_module(name) for name in _NEEDED_LATER])
         events = folder / "events"

@@ -89,6 +89,17 @@ def strangers(pulumi: Pulumi) -> list[str]:
     return [container.name for container in found if container.id not in known]
 
 
+def own_containers(pulumi: Pulumi) -> list[str]:
+    """Return the ids of the containers that the stack's state knows.
+
+    Raises:
+        CliError: The state cannot be read.
+    """
+    known = _recorded(pulumi)
+    exported = pulumi.state() if known is None else {"deployment": known}
+    return [str(one["id"]) for one in resources(exported, _CONTAINER, with_replaced=True) if one.get("id")]
+
+
 def _ids(exported: dict[str, Any]) -> set[str]:
     return {str(one.get("id")) for one in resources(exported, with_replaced=True)}
 

@@ -79,6 +79,35 @@ def test_a_removed_models_container_and_image_are_gone(two):
     two.docker.images.remove(f"{elsewhere}:1")
 
 
+def test_a_renamed_model_takes_the_port_of_the_one_that_goes(two):
+    two.ports["renamed"] = two.ports["alpha"]
+    two.remove("alpha")
+    two.model("renamed", answer="by its new name")
+    two.run("up")
+    assert set(two.containers()) == {"renamed", "beta"}
+    assert two.answer("renamed")["answer"] == "by its new name"
+
+
+def test_two_models_swap_their_ports(two):
+    two.ports["alpha"], two.ports["beta"] = two.ports["beta"], two.ports["alpha"]
+    two.model("alpha", answer="of alpha")
+    two.model("beta", answer="of beta")
+    two.run("up")
+    assert two.answer("alpha")["answer"] == "of alpha"
+    assert two.answer("beta")["answer"] == "of beta"
+
+
+def test_a_port_is_not_taken_from_a_model_for_one_whose_image_is_not_built(two):
+    old = two.containers()["alpha"].id
+    two.ports["renamed"] = two.ports["alpha"]
+    two.remove("alpha")
+    two.model("renamed")
+    two.script("renamed").write_text("def init():\n    raise ValueError('torn')\n")
+    assert two.run("up", check=False).returncode == 1
+    assert two.containers()["alpha"].id == old
+    assert two.answer("alpha")["answer"] == "first"
+
+
 def test_a_broken_model_fails_with_its_traceback_while_the_old_one_answers(two):
     old = two.containers()["alpha"].id
     two.script("alpha").write_text(
