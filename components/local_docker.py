@@ -127,7 +127,7 @@ class LocalDocker(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 delete_before_replace=True,
-                hooks=pulumi.ResourceHookBinding(before_create=[port_handover(model.name, port, _STOP_SECONDS)]),
+                hooks=port_handover(model.name, port, _STOP_SECONDS),
                 additional_secret_outputs=["envs"] if variables.secret else None,
             ),
         )
