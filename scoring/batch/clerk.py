@@ -34,6 +34,7 @@ class Slice:
         finished: How many parts are finished.
         items: How many rows or files those had.
         failed: How many of them failed.
+        lost: How many of those were rows of an unknown number.
         finished_size: How many bytes those were.
         size: How many bytes all of the task are.
     """
@@ -43,6 +44,7 @@ class Slice:
     finished: int
     items: int
     failed: int
+    lost: int
     finished_size: int
     size: int
 
@@ -128,6 +130,7 @@ def _slice(job: JobSettings, call: str, store: Store) -> Slice:
         len(finished),
         sum(count["items"] for count in counts),
         sum(count["failed"] for count in counts),
+        sum(count.get("lost", 0) for count in counts),
         sum(part.size for part in finished),
         sum(part.size for part in mine),
     )

@@ -9,15 +9,12 @@ import pyarrow as pa  # type: ignore[import-untyped] # it has none
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 from pyarrow import csv
 
-from scoring.batch import lines
-from scoring.batch.items import Bad, Table
+from scoring.batch import csv_lines
+from scoring.batch.items import Bad, Table, check_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scoring.batch.places import Places
-
-_HEAD_BYTES = 1024 * 1024
 _LONGEST_VALUE = 100
 _NULLS = csv.ConvertOptions().null_values
 
@@ -34,8 +31,14 @@ class CsvRows:
             file: Its name.
             multiline: Whether values may hold line ends.
             threads: Whether to use more than one core.
+
+        Raises:
+            ValueError: The header is none, or has a name more than once.
         """
+        if reason := csv_lines.wrong_header(header):
+            raise ValueError(f"in the header, {reason}")
         self.names = list(csv.read_csv(io.BytesIO(header)).column_names)
+        check_names(self.names)
         self._types = {name: type_of(types[name]) for name in self.names if name in types}
         self._file = file
         self._multiline = multiline
@@ -54,9 +57,14 @@ class CsvRows:
             read = self._read(block, self._types, threads=self._threads)
         except pa.ArrowInvalid:
             return self._slowly(block, first)
-        if read is None:
+        if read is None or not self._is_whole(read, block):
             return self._slowly(block, first)
         return Table(read, self._file, range(first, first + len(read))), [], len(read)
+
+    def _is_whole(self, read: Any, block: bytes) -> bool:
+        # Arrow takes what is no UTF-8 for bytes, where no type is given.
+        is_text = not any(pa.types.is_binary(field.type) and field.name not in self._types for field in read.schema)
+        return is_text and csv_lines.is_whole(block, len(read), multiline=self._multiline)
 
     def _read(self, block: bytes, types: Mapping[str, Any], *, threads: bool, skipped: Any = None) -> Any:
         """The table; None where a line has too few or too many values."""
@@ -78,25 +86,27 @@ class CsvRows:
 
     def _slowly(self, block: bytes, first: int) -> tuple[Table, list[Bad], int]:
         """Look at every value: some cannot be what its column is."""
-        found: list[tuple[int, Any]] = []
-        texts = self._read(
-            block,
-            dict.fromkeys(self.names, pa.string()),
-            threads=False,
-            skipped=lambda row: found.append((row.number - 1, row)),
+        lines, places, wrong = csv_lines.sorted_out(block, multiline=self._multiline)
+        bad = [Bad(self._file, first + one.place, one.reason, one.content, one.is_rest) for one in wrong]
+        total = len(lines) + len(wrong)
+        unfitting: list[Any] = []
+        whole = b"".join(line + b"\n" for line in lines)
+        texts = (
+            self._read(whole, dict.fromkeys(self.names, pa.string()), threads=False, skipped=unfitting.append)
+            if lines
+            else pa.table({name: pa.array([], pa.string()) for name in self.names})
         )
-        wrong = dict(found)
-        total = len(texts) + len(wrong)
-        rows = [first + place for place in range(total) if place not in wrong]
-        bad = [
+        bad += [
             Bad(
                 self._file,
-                first + place,
+                first + places[row.number - 1],
                 f"the line has {row.actual_columns} values and the header {row.expected_columns}",
                 row.text,
             )
-            for place, row in wrong.items()
+            for row in unfitting
         ]
+        without = {row.number - 1 for row in unfitting}
+        rows = [first + place for number, place in enumerate(places) if number not in without]
         columns: dict[str, Any] = {}
         reasons: dict[int, str] = {}
         for name in self.names:
@@ -141,24 +151,6 @@ class CsvRows:
                     unfit[place] = f"column {name}: {shown!r} is no {kind}, which its first values are (--types)"
             values.append(value.as_py() if value is not None else None)
         return pa.array(values, kind), unfit
-
-
-def inferred(path: str, places: Places, multiline: bool) -> dict[str, str]:
-    """Return the types of a file's columns, by its first megabyte; without columns that are empty there."""
-    with places.open(path) as stream, lines.opened(stream, path) as content:
-        header = lines.header_of(content)
-        if not header.strip():
-            return {}
-        # A place to go to would be one behind the header.
-        head = next(lines.blocks(content, 0, None, _HEAD_BYTES, starts_line=True), b"")
-    if not head:
-        return {}
-    read = csv.read_csv(
-        io.BytesIO(header + head),
-        csv.ReadOptions(block_size=len(header) + len(head)),
-        csv.ParseOptions(newlines_in_values=multiline, invalid_row_handler=lambda _: "skip"),
-    )
-    return {field.name: str(field.type) for field in read.schema if not pa.types.is_null(field.type)}
 
 
 def type_of(name: str) -> Any:

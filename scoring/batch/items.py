@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,12 +20,18 @@ class Bad:
         row: Its place in the part, from 0; None for what is no row.
         reason: What was wrong.
         content: What it held, as far as that was read.
+        is_rest: Whether nothing behind it in the part could be read either: rows of which nobody knows the number.
     """
 
     file: str
     row: int | None
     reason: str
     content: Any = None
+    is_rest: bool = False
+
+
+class ColumnsError(ValueError):
+    """A file without the columns that it has to have; the message says which."""
 
 
 class Items(Protocol):
@@ -92,7 +99,6 @@ class Table:
     def _selected(self, columns: Sequence[str]) -> Any:
         if not columns:
             return self._table
-        _check_columns(columns, self._table.column_names)
         return self._table.select(list(columns))
 
 
@@ -177,9 +183,21 @@ class Files:
         return pa.table({"file": list(self._names)}) if columns else None
 
 
-def _check_columns(columns: Sequence[str], there: Sequence[str]) -> None:
-    if missing := [name for name in columns if name not in there]:
-        raise KeyError(f"the input has no column {', '.join(missing)}; it has {', '.join(there)}")
+def check_names(there: Sequence[str], wanted: Sequence[str] = ()) -> None:
+    """Hold the names of a file's columns to what is asked for.
+
+    Args:
+        there: The names.
+        wanted: Those that have to be among them.
+
+    Raises:
+        ColumnsError: A name is there more than once, or one that is wanted is not.
+    """
+    has = f"it has {', '.join(there)}"
+    if twice := [name for name, count in Counter(there).items() if count > 1]:
+        raise ColumnsError(f"the input has the column {', '.join(twice)} more than once, and each needs its own: {has}")
+    if missing := [name for name in dict.fromkeys(wanted) if name not in there]:
+        raise ColumnsError(f"the input has no column {', '.join(missing)}, which --keep or --columns names: {has}")
 
 
 def as_text(content: Any) -> Any:

@@ -12,7 +12,7 @@ from scoring.batch.calling import Stopped, scored
 from scoring.batch.items import Bad, as_text
 from scoring.batch.places import StorageError
 from scoring.batch.results import table_of, written
-from scoring.batch.settings import CSV, JSONL
+from scoring.batch.settings import CSV, FILES, JSONL
 from scoring.storage import name_in
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Done:
     Attributes:
         items: How many rows or files it had.
         failed: How many of them failed.
+        lost: How many of those were a file from which on nothing could be read: rows of an unknown number.
         results: How many rows were written.
         size: How many bytes of input it was.
         files: What was written.
@@ -49,6 +50,7 @@ class Done:
 
     items: int = 0
     failed: int = 0
+    lost: int = 0
     results: int = 0
     size: int = 0
     files: list[str] = field(default_factory=list)
@@ -119,7 +121,7 @@ class PartRunner:
         done, output = Done(size=part.size), _Output(self._settings, part, self._store)
         if WHOLE in skip:
             done.items = len(part.paths)
-            self._note([Bad(path, None, reason) for path in part.paths], done, output)
+            self._note([Bad(path, None, reason, part.format != FILES) for path in part.paths], done, output)
         else:
             try:
                 self._score(part, places, skip, reason, done, output)
@@ -181,6 +183,7 @@ class PartRunner:
 
     def _note(self, bad: list[Bad], done: Done, output: _Output) -> None:
         done.failed += len(bad)
+        done.lost += sum(one.is_rest for one in bad)
         output.add_errors(bad)
         if bad:
             self._slot.count(done.items, done.failed)
@@ -262,6 +265,7 @@ class _Output:
 def _line(bad: Bad) -> bytes:
     told = asdict(bad)
     told["content"] = as_text(bad.content)
+    del told["is_rest"]
     try:
         return to_json(told) + b"\n"
     except AnswerError:

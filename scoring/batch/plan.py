@@ -199,21 +199,8 @@ def _group(group: list[tuple[str, str, int]]) -> Part:
 
 
 def _types(settings: JobSettings, call: str, places: Places, found: Sequence[tuple[str, str, int]]) -> dict[str, str]:
-    """Types of the columns of the first CSV file, so that all tasks take all files' columns for the same."""
     if call == FILES:
         return {}
-    for path, _, _ in found:
-        if _format_of(settings, call, path) == CSV:
-            # They need an extra.
-            from scoring.batch.csv_rows import inferred  # noqa: PLC0415
-            from scoring.batch.reading import CONTENT_ERRORS  # noqa: PLC0415
+    from scoring.batch import first_look  # noqa: PLC0415 - needs an extra
 
-            try:
-                return inferred(path, places, settings.multiline)
-            except (StorageError, InputError):
-                raise
-            except CONTENT_ERRORS as error:
-                raise InputError(f"{path}, from which the types of the columns come, is no CSV: {error}") from None
-            except Exception as error:
-                raise StorageError(f"{path} cannot be read", error) from error
-    return {}
+    return first_look.types(settings, places, ((path, _format_of(settings, call, path)) for path, _, _ in found))

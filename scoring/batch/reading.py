@@ -17,7 +17,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from scoring.batch import lines
 from scoring.batch.csv_rows import CsvRows
-from scoring.batch.items import Bad, Files, Items, Objects, Table
+from scoring.batch.items import Bad, Files, Items, Objects, Table, check_names
 from scoring.batch.places import InputError, StorageError
 from scoring.batch.settings import CSV, FILES, JSONL, REQUESTS
 
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from scoring.batch.settings import JobSettings
 
 # What bytes do that are not what their name says; a storage that fails does otherwise.
-CONTENT_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, EOFError, zlib.error, gzip.BadGzipFile)
+_CONTENT_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, EOFError, zlib.error, gzip.BadGzipFile)
 _LEAST_ROWS = 65536
+_LONGEST_ROW = 16  # blocks
 
 
 @dataclass
@@ -76,16 +77,31 @@ def blocks(part: Part, settings: JobSettings, call: str, types: Mapping[str, str
                 yield block
     except (StorageError, InputError):
         raise
-    except FileNotFoundError:
-        yield _broken(path, rows, "the file is no longer there")
-    except CONTENT_ERRORS as error:
-        yield _broken(path, rows, f"the file cannot be read as {part.format} from here on: {error}")
     except Exception as error:
-        # Arrow says the same of a broken file as of a broken storage.
-        if type(error) is OSError and error.errno is None and places.is_readable(path):
-            yield _broken(path, rows, f"the file cannot be read as {part.format} from here on: {error}")
-            return
-        raise StorageError(f"{path} cannot be read", error) from error
+        reason = wrong_with(error, path, part.format, places)
+        if reason is None:
+            raise StorageError(f"{path} cannot be read", error) from error
+        yield _broken(path, rows, reason)
+
+
+def wrong_with(error: Exception, path: str, form: str | None, places: Places) -> str | None:
+    """Return what is wrong with a file where its reading failed; None where that is the storage's fault.
+
+    Args:
+        error: What the reading raised.
+        path: The file.
+        form: What it was read as.
+        places: Opens it again.
+    """
+    if isinstance(error, FileNotFoundError):
+        return "the file is no longer there"
+    if isinstance(error, PermissionError) and "://" not in path:
+        return f"the file cannot be opened: {error.strerror}"
+    # Arrow says the same of a broken file as of a broken storage.
+    is_arrows = type(error) is OSError and error.errno is None
+    if isinstance(error, _CONTENT_ERRORS) or (is_arrows and places.is_readable(path)):
+        return f"the file cannot be read as {form} from here on: {error}"
+    return None
 
 
 def ahead(make: Callable[[], Iterator[Block]], depth: int) -> Iterator[Block]:
@@ -149,6 +165,7 @@ def _csv(part: Part, settings: JobSettings, types: Mapping[str, str], stream: An
     if not header.strip():
         return
     reader = CsvRows(header, types, path, multiline=settings.multiline, threads=settings.processes == 1)
+    check_names(reader.names, settings.wanted)
     first = 0
     if settings.multiline:
         whole = _multiline(content, settings.block_bytes)
@@ -163,19 +180,30 @@ def _csv(part: Part, settings: JobSettings, types: Mapping[str, str], stream: An
         table, bad, count = reader.table(block, first)
         yield Block(table, bad, len(block))
         first += count
+        if any(one.is_rest for one in bad):
+            return
 
 
 def _multiline(content: Any, size: int) -> Iterator[bytes]:
     """Blocks that end where a row does: outside quotes, of which there are then an even number."""
-    rest = b""
+    rest, quotes = b"", 0
     while block := content.read(size):
+        seen, cut = len(rest), len(rest) + len(block)
         rest += block
-        cut = len(rest)
-        while (cut := rest.rfind(b"\n", 0, cut) + 1) and rest.count(b'"', 0, cut) % 2:
-            cut -= 1
-        if cut:
-            yield rest[:cut]
-            rest = rest[cut:]
+        quotes += block.count(b'"')
+        inside = quotes
+        while end := rest.rfind(b"\n", seen, cut) + 1:
+            inside -= rest.count(b'"', end, cut)
+            if inside % 2 == 0:
+                break
+            cut = end - 1
+        if end:
+            yield rest[:end]
+            rest, quotes = rest[end:], quotes - inside
+        elif len(rest) > _LONGEST_ROW * size:
+            # A quote that is never closed must not fetch the whole file into memory.
+            yield rest
+            raise ValueError(f"a row is longer than {len(rest)} bytes, or a quote in it is never closed")
     if rest:
         yield rest
 
@@ -208,6 +236,7 @@ def _objects(block: bytes, file: str, first: int, *, objects_only: bool) -> tupl
 def _parquet(part: Part, settings: JobSettings, call: str, stream: Any) -> Iterator[Block]:
     # Elsewhere, a row group is fetched at once instead of column by column.
     file = pq.ParquetFile(stream, pre_buffer="://" in part.paths[0])
+    check_names(file.schema_arrow.names, settings.wanted)
     size = settings.batch_size(call)
     # As many rows as a few calls need: reading fewer at once takes longer.
     size *= max(1, _LEAST_ROWS // size)
@@ -249,7 +278,7 @@ def _files(part: Part, size: int, places: Places) -> Iterator[Block]:
 
 
 def _broken(path: str, row: int, reason: str) -> Block:
-    return Block(Objects([], path, []), [Bad(path, row, reason)], 0)
+    return Block(Objects([], path, []), [Bad(path, row, reason, is_rest=True)], 0)
 
 
 def check_types(types: Mapping[str, str]) -> None:

@@ -102,6 +102,11 @@ class JobSettings:
     progress_seconds: int
     arguments: tuple[str, ...] = ()
 
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The input's columns that are named."""
+        return tuple(name for name in (*self.columns, *self.keep) if (name,) != self.keep or name != "*")
+
     def batch_size(self, call: str) -> int:
         """Return how many files or rows a call gets."""
         return self.size or (_DEFAULT_FILES if call == FILES else _DEFAULT_ROWS)
@@ -214,8 +219,11 @@ def _one_of(reader: Reader, name: str, default: str, *others: str) -> str:
 
 
 def _names(reader: Reader, name: str) -> tuple[str, ...]:
-    parts = (part.strip() for part in reader.text(_PREFIX + name).split(","))
-    return tuple(part for part in parts if part)
+    parts = [part.strip() for part in reader.text(_PREFIX + name).split(",")]
+    names = tuple(part for part in parts if part)
+    if twice := sorted({part for part in names if names.count(part) > 1}):
+        reader.problems.append(f"environment variable {_PREFIX}{name} names {', '.join(twice)} more than once")
+    return names
 
 
 def _json(reader: Reader, name: str) -> Any:

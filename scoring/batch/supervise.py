@@ -70,6 +70,7 @@ class Supervisor:
         self._reasons: dict[str, str] = {}
         self._plan: Any = None
         self._progress = Progress(0, 0)
+        self._lost = 0
         self._is_told = True
         self._next_report = 0.0
         self._signalled = False
@@ -170,6 +171,7 @@ class Supervisor:
         self._progress = Progress(
             len(mine.parts) + mine.finished, mine.size, mine.finished, mine.finished_size, mine.items, mine.failed
         )
+        self._lost = mine.lost
         self._waiting.extend(mine.parts)
         self._plan = mine.plan
         again = f", {mine.finished} of them finished before" if mine.finished else ""
@@ -201,6 +203,7 @@ class Supervisor:
             progress.items += message.items
             progress.failed += message.failed
             progress.results += message.results
+            self._lost += message.lost
             one.part = None
 
     def _leave(self, one: _Worker) -> None:
@@ -287,6 +290,9 @@ class Supervisor:
                 except OSError:
                     continue
         self._workers = [one for one in self._workers if not _joined(one, self._job.timeout)]
+        if self._code is None and self._lost:
+            parts = "1 part of the input has" if self._lost == 1 else f"{self._lost} parts of the input have"
+            self._refuse(f"{parts} rows that could not be read, nobody knows how many: errors/ tells where", FAILED)
         code = COMPLETE if self._code is None else self._code
         states = {COMPLETE: "complete", UNFINISHED: "unfinished"}
         self._report(states.get(code, "failed"), at_once=True)
