@@ -6,6 +6,7 @@ Containers stay when they have ended: they are the list of jobs, their logs and 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -167,6 +168,8 @@ class LocalEngine:
         memory = memory * 1024 * 1024 if memory else None
         cpu = self._target.get("cpu")
         variables = job.variables(number, input=places.input, output=places.output)
+        # Errors name files as their owner knows them.
+        variables["SLIPWAY_JOB_NAMES"] = json.dumps(places.names)
         # On one machine it costs nothing to tell often how far it is.
         variables.setdefault("SLIPWAY_JOB_PROGRESS_SECONDS", "1")
         labels = {

@@ -21,12 +21,14 @@ class Places:
         input: What the runner is given as its input.
         output: What it is given as its output.
         mounts: Folders of this machine, as Docker's bind mounts take them.
+        names: What each mount of the input is called on this machine.
         output_folder: The output on this machine; None where it is a URL.
     """
 
     input: str
     output: str
     mounts: list[dict[str, Any]]
+    names: dict[str, str]
     output_folder: Path | None
 
 
@@ -42,15 +44,16 @@ def mounted(given: str, output: str) -> Places:
     """
     mounts: list[dict[str, Any]] = []
     lines = [_mount(line, f"{_INPUT}/{number}", mounts) for number, line in enumerate(given.splitlines())]
+    names = {one["target"]: one["source"] for one in mounts}
     if "://" in output:
-        return Places("\n".join(lines), output, mounts, None)
+        return Places("\n".join(lines), output, mounts, names, None)
     folder = Path(output)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise JobError(f"The output {folder} cannot be made: {error.strerror}.", is_usage=True) from None
     mounts.append({"source": str(folder), "target": _OUTPUT})
-    return Places("\n".join(lines), _OUTPUT, mounts, folder)
+    return Places("\n".join(lines), _OUTPUT, mounts, names, folder)
 
 
 def _mount(line: str, to: str, mounts: list[dict[str, Any]]) -> str:

@@ -83,6 +83,10 @@ class BatchTarget:
                 f'The job\'s name must be at most 53 small letters, digits and single hyphens, not "{id_}".',
                 code=Exit.USAGE,
             )
+        if any(not one.strip() for one in (*inputs, *([] if output is None else [output]))):
+            raise CliError(
+                "An input or output is empty.", hint="Give a file, a folder, a glob or a URL of one.", code=Exit.USAGE
+            )
         given = [line for one in inputs for line in _lines(one)]
         read = [self._asked(line, INPUTS) for line in given]
         if not read and self.target.get("input"):
@@ -229,7 +233,10 @@ def _lines(given: str) -> list[str]:
         text = Path(given[1:]).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise CliError(f"The list {given[1:]} cannot be read: {error}", code=Exit.USAGE) from None
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    found = [line.strip() for line in text.splitlines() if line.strip()]
+    if not found:
+        raise CliError(f"The list {given[1:]} names no input.", code=Exit.USAGE)
+    return found
 
 
 def _place(given: str, base: Path) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -9,7 +10,7 @@ from annotated_types import Ge, Gt, Le, Len
 from pydantic import Field, model_validator
 
 from manifest.cron import wrong_cron
-from manifest.fields import AsTuple, Checked, Memory, Rule, Text, five_fields, matching, mebibytes, refusal
+from manifest.fields import AsTuple, Checked, Memory, Rule, five_fields, matching, mebibytes, refusal
 from manifest.kubernetes import ObjectName
 from manifest.problems import SECRET_URL, shown
 from manifest.serving import Size, in_bytes
@@ -66,6 +67,16 @@ Place = Annotated[str, Rule(f"^(?:{_PLACE})$", _wrong_place)]
 Column = Annotated[
     str,
     matching(r"(?!\s)[^\x00-\x1f\x7f,]{0,255}[^\s\x00-\x1f\x7f,]", "a column's name, of one line and without commas"),
+]
+# Of Arrow's, those that its CSV reader makes of text.
+ArrowType = Annotated[
+    str,
+    matching(
+        r"bool|u?int(?:8|16|32|64)|float(?:32|64)?|double|(?:large_)?(?:string|binary)|date(?:32|64)|time32\[m?s\]"
+        r"|time64\[[un]s\]|duration\[[mun]?s\]|timestamp\[[mun]?s(?:, tz=[A-Za-z0-9_+:/-]{1,64})?\]",
+        "a type of Arrow: bool, int64 (8 to 64, also uint64), float, double, string, binary, date32, date64, "
+        "timestamp[us] (s, ms, us, ns; with a zone timestamp[us, tz=UTC]), time32[s], time64[us], duration[s]",
+    ),
 ]
 Cron = Annotated[str, five_fields(wrong_cron)]
 VmSize = Annotated[str, matching(r"[A-Za-z][A-Za-z0-9_-]{2,63}", 'a size as in "Standard_D2s_v5"')]
@@ -180,7 +191,7 @@ class BatchTarget(Target):
     keep: Annotated[tuple[Column, ...], AsTuple] = Field(
         default=(), description='The input\'s columns to write beside the results; ["*"] for all.'
     )
-    types: Mapping[Column, Text] = Field(default_factory=dict, description="Arrow types of CSV columns, by name.")
+    types: Mapping[Column, ArrowType] = Field(default_factory=dict, description="Arrow types of CSV columns, by name.")
     multiline: bool = Field(default=False, description="CSV values may hold line ends; such files are not split.")
     mini_batch_size: Annotated[int, Ge(1), Le(10_000_000)] = Field(
         default=4096, description="Files (by default 10) or rows for each call of run()."
@@ -200,6 +211,13 @@ class BatchTarget(Target):
     arguments: Annotated[tuple[Argument, ...], AsTuple, Len(max_length=100)] = Field(
         default=(), description="What the script finds in sys.argv."
     )
+
+    @model_validator(mode="after")
+    def _names_a_column_once(self) -> Self:
+        for key, names in (("columns", self.columns), ("keep", self.keep)):
+            if twice := [name for name, count in Counter(names).items() if count > 1]:
+                raise refusal(f"names {shown(twice[0])} more than once in `{key}`; name each column once")
+        return self
 
     @model_validator(mode="after")
     def _knows_what_to_read(self) -> Self:

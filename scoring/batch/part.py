@@ -210,6 +210,7 @@ class _Output:
         self._limit = settings.part_bytes
         self._may_stop = settings.error_threshold >= 0
         self._form = settings.format
+        self._told = settings.told
         self._part = part
         self._store = store
         self._tables: list[Any] = []
@@ -254,7 +255,7 @@ class _Output:
 
     def _write_errors(self, number: str) -> None:
         name = f"errors/{self._part.name}{number}.jsonl"
-        lines, self._errors = b"".join(map(_line, self._errors)), []
+        lines, self._errors = b"".join(_line(bad, self._told(bad.file)) for bad in self._errors), []
         if lines:
             _put(self._store, name, lines)
         else:
@@ -262,9 +263,8 @@ class _Output:
             _try(f"{name} cannot be removed", lambda: self._store.delete(name))
 
 
-def _line(bad: Bad) -> bytes:
-    told = asdict(bad)
-    told["content"] = as_text(bad.content)
+def _line(bad: Bad, file: str) -> bytes:
+    told = {**asdict(bad), "file": file, "content": as_text(bad.content)}
     del told["is_rest"]
     try:
         return to_json(told) + b"\n"

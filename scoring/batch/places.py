@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import glob
 import hashlib
+import itertools
 import os
 import re
+import stat
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -146,16 +148,18 @@ class Places:
         path = given.removeprefix("file://")
         base = Path(os.path.realpath(_base(path)))
         if not _WILD.search(path):
-            found = (str(Path(folder, name)) for folder, _, names in os.walk(base) for name in names)
-            files = [str(base)] if base.is_file() else list(found)
+            files = list(_walked(base)) if os.path.isdir(base) else [str(base)]  # noqa: PTH112 - raises nothing
         else:
+            _check_folders(path)
             files = [os.path.realpath(name) for name in glob.iglob(path, recursive=True)]  # noqa: PTH207 - takes absolute patterns too
         for name in files:
             file = Path(name)
             inside = file.relative_to(base).as_posix() if base in file.parents else file.name
-            # What is hidden is another program's: unfinished files, marks of a job.
-            if file.is_file() and not any(part.startswith((".", "_")) for part in Path(inside).parts):
-                yield name, inside, file.stat().st_size
+            if any(map(_is_hidden, Path(inside).parts)):
+                continue
+            size = _size_of(file, base)
+            if size is not None:
+                yield name, inside, size
 
     def _find_remote(self, given: str) -> Iterator[tuple[str, str, int]]:
         connection, inner = self._connection(given)
@@ -173,7 +177,7 @@ class Places:
             raise StorageError(f"{given} cannot be listed", error) from error
         for name, entry in found.items():
             inside = name[len(base) :].strip("/") if name.startswith(f"{base}/") else name.rpartition("/")[2]
-            if entry["type"] == "file" and not any(part.startswith((".", "_")) for part in inside.split("/")):
+            if entry["type"] == "file" and not any(map(_is_hidden, inside.split("/"))):
                 # What is found has no account in its name; which it is of must not be forgotten.
                 whole = name if container == authority else authority + name.removeprefix(container)
                 yield f"{scheme}://{whole}", inside, int(entry["size"])
@@ -199,6 +203,51 @@ _EXTRA = "the extra `batch` brings it, or the model's requirements"
 
 def _is_url(path: str) -> bool:
     return "://" in path and not path.startswith("file://")
+
+
+def _is_hidden(name: str) -> bool:
+    # Another program's: unfinished files, marks of a job.
+    return name.startswith((".", "_"))
+
+
+def _walked(base: Path) -> Iterator[str]:
+    """All files below a folder that are not hidden."""
+    for folder, folders, names in os.walk(base, onerror=_refuse):
+        folders[:] = [name for name in folders if not _is_hidden(name)]
+        yield from (str(Path(folder, name)) for name in names)
+
+
+def _check_folders(pattern: str) -> None:
+    """Refuse a pattern for which a folder has to be listed that cannot be: glob passes over those."""
+    parts = pattern.split("/")
+    for at, part in enumerate(parts):
+        if not _WILD.search(part):
+            continue
+        for folder in glob.iglob("/".join(parts[:at]) or ("/" if at else "."), recursive=True):  # noqa: PTH207 - as above
+            if os.path.isdir(folder):  # noqa: PTH112 - raises nothing
+                # A `**` needs all folders below it.
+                list(_walked(Path(folder)) if part == "**" else itertools.islice(os.walk(folder, onerror=_refuse), 1))
+
+
+def _refuse(error: OSError) -> None:
+    # One that has gone meanwhile has no files.
+    if not isinstance(error, FileNotFoundError):
+        raise InputError(f"the input's folder {error.filename} cannot be listed: {error.strerror}")
+
+
+def _size_of(file: Path, base: Path) -> int | None:
+    """The size of a file; None where it is none, or a link that leads nowhere, or to where nothing may be read."""
+    try:
+        found = file.stat()
+    except PermissionError as error:
+        if file == base or (base in file.parents and not os.path.islink(file)):  # noqa: PTH114 - raises nothing
+            raise InputError(f"the input {file} cannot be looked at: {error.strerror}") from None
+        return None
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+            return None
+        raise StorageError(f"{file} cannot be looked at", error) from error
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def _base(given: str) -> str:

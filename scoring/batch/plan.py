@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import json
+import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
-
-import orjson
 
 from scoring.batch.places import InputError, Places, StorageError
 from scoring.batch.settings import AUTO, CSV, FILES, JSONL, PARQUET, REQUESTS
@@ -87,7 +87,8 @@ def prepared(settings: JobSettings, call: str, store: Store, places: Places) -> 
     if kept is None:
         found = list(places.find(settings.input))
         made = Plan(asked, _types(settings, call, places, found), tuple(_parts(settings, call, found)))
-        content = orjson.dumps({"version": _VERSION, **asdict(made)})
+        # Not orjson: a path may hold bytes that are no UTF-8, which it takes neither way.
+        content = json.dumps({"version": _VERSION, **asdict(made)}).encode()
         try:
             is_first = store.create(_NAME, content)
         except Exception as error:
@@ -133,7 +134,7 @@ def of_task(parts: Sequence[Part], task: int, of: int) -> list[Part]:
 
 def _kept(store: Store) -> Plan | None:
     try:
-        content = orjson.loads(store.get(_NAME))
+        content = json.loads(store.get(_NAME))
     except FileNotFoundError:
         return None
     except Exception as error:
@@ -147,10 +148,10 @@ def _parts(settings: JobSettings, call: str, found: Sequence[tuple[str, str, int
     taken: dict[str, str] = {}
     unknown: list[str] = []
     for path, inside, size in found:
-        relative = name_in(settings.output, inside)
+        relative = name_in(settings.output, os.fsencode(inside).decode("utf-8", "replace"))
         # Two inputs may hold files of the same name, and not every output tells small letters from capitals.
         if taken.setdefault(relative.casefold(), path) != path:
-            relative = f"{relative}.{hashlib.sha256(path.encode()).hexdigest()[:8]}"
+            relative = f"{relative}.{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
         kind = FILES if call == FILES else _format_of(settings, call, path)
         if kind is None:
             unknown.append(path)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import pyarrow as pa  # type: ignore[import-untyped] # it has none
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from scoring.batch import lines
 from scoring.batch.csv_rows import CsvRows
 from scoring.batch.items import Bad, Files, Items, Objects, Table, check_names
+from scoring.batch.json_rows import objects
 from scoring.batch.places import InputError, StorageError
 from scoring.batch.settings import CSV, FILES, JSONL, REQUESTS
 
@@ -66,7 +66,7 @@ def blocks(part: Part, settings: JobSettings, call: str, types: Mapping[str, str
         InputError: The environment does not lead to the storage.
     """
     if part.format == FILES:
-        yield from _files(part, settings.batch_size(FILES), places)
+        yield from _files(part, settings, places)
         return
     path = part.paths[0]
     rows = 0
@@ -151,7 +151,7 @@ def _rows(part: Part, settings: JobSettings, call: str, types: Mapping[str, str]
     elif part.format == JSONL:
         first = 0
         for block in _line_blocks(part, settings, lines.opened(stream, path)):
-            values, bad, count = _objects(block, path, first, objects_only=call != REQUESTS)
+            values, bad, count = objects(block, path, first, objects_only=call != REQUESTS)
             yield Block(values, bad, len(block))
             first += count
     else:
@@ -213,26 +213,6 @@ def _line_blocks(part: Part, settings: JobSettings, content: Any) -> Iterator[by
     return lines.blocks(content, part.start, end, settings.block_bytes, starts_line=part.start == 0)
 
 
-def _objects(block: bytes, file: str, first: int, *, objects_only: bool) -> tuple[Objects, list[Bad], int]:
-    values, rows, bad = [], [], []
-    place = first - 1
-    for line in block.split(b"\n"):
-        if not line.strip():
-            continue
-        place += 1
-        try:
-            value = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            bad.append(Bad(file, place, f"the line is no JSON: {error}", line.decode("utf-8", "replace")))
-            continue
-        if objects_only and not isinstance(value, dict):
-            bad.append(Bad(file, place, "the line is no JSON object", value))
-            continue
-        values.append(value)
-        rows.append(place)
-    return Objects(values, file, rows), bad, place + 1 - first
-
-
 def _parquet(part: Part, settings: JobSettings, call: str, stream: Any) -> Iterator[Block]:
     # Elsewhere, a row group is fetched at once instead of column by column.
     file = pq.ParquetFile(stream, pre_buffer="://" in part.paths[0])
@@ -262,7 +242,8 @@ def _place(group: Any) -> int:
     return int(min(starts, default=0))
 
 
-def _files(part: Part, size: int, places: Places) -> Iterator[Block]:
+def _files(part: Part, settings: JobSettings, places: Places) -> Iterator[Block]:
+    size = settings.batch_size(FILES)
     for start in range(0, len(part.paths), size):
         names = part.paths[start : start + size]
         folder = tempfile.TemporaryDirectory(prefix="batch-") if any("://" in name for name in names) else None
@@ -273,7 +254,7 @@ def _files(part: Part, size: int, places: Places) -> Iterator[Block]:
             except FileNotFoundError:
                 bad.append(Bad(name, None, "the file is no longer there"))
             else:
-                there.append(name)
+                there.append(settings.told(name))
         yield Block(Files(there, paths), bad, part.size * len(names) // len(part.paths), folder)
 
 

@@ -45,10 +45,14 @@ def table_of(returned: Any, items: Items, keep: Sequence[str]) -> Any:
             f"run() returned {len(table)} results for {len(items)} items: columns can be kept (--keep) only beside a "
             "result for each"
         )
-    # What run() returns under the name of a column is that column, changed.
+    returned_names = set(table.column_names)
+    taken = {*returned_names, *kept.column_names}
     for name in reversed(kept.column_names):
-        if name not in table.column_names:
-            table = table.add_column(0, name, kept.column(name))
+        # Whatever run() returns, what was to be kept is there, too.
+        own = name
+        while own in returned_names or (own in taken and own != name):
+            own = f"input.{own}"
+        table = table.add_column(0, own, kept.column(name))
     return table
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class JobSettings:
         of: Of how many.
         progress_seconds: Between two reports.
         arguments: What the script finds in sys.argv.
+        names: What who asked for the job calls the files and folders that this task has elsewhere.
     """
 
     input: str
@@ -101,6 +103,14 @@ class JobSettings:
     of: int
     progress_seconds: int
     arguments: tuple[str, ...] = ()
+    names: dict[str, str] = field(default_factory=dict)
+
+    def told(self, text: str) -> str:
+        """Return a path, or a text with some, as who asked for the job knows them, and as UTF-8 whatever they hold."""
+        if self.names:
+            places = "|".join(map(re.escape, self.names))
+            text = re.sub(rf"(?:{places})(?=$|[/\s'\":,;])", lambda found: self.names[found[0]], text)
+        return os.fsencode(text).decode("utf-8", "replace")
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -146,6 +156,7 @@ class JobSettings:
             of=of,
             progress_seconds=reader.integer(f"{_PREFIX}PROGRESS_SECONDS", 10, least=1),
             arguments=tuple(arguments),
+            names=_json(reader, "NAMES") or {},
         )
 
     def plan_settings(self) -> dict[str, Any]:

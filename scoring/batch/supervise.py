@@ -263,7 +263,7 @@ class Supervisor:
                     continue
 
     def _refuse(self, message: str, code: int) -> None:
-        _log.error("%s", message)
+        _log.error("%s", self._job.told(message))
         self._stop(code)
 
     def _report(self, state: str, *, at_once: bool = False) -> None:

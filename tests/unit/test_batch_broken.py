@@ -1,5 +1,8 @@
 """Inputs with something broken in them: only that fails, and what is lost is never told as complete."""
 
+import json
+import os
+
 import pytest
 
 from tests.unit import batch_harness as jobs
@@ -98,3 +101,37 @@ def test_a_parquet_file_without_a_column_that_is_asked_for_is_refused_and_a_late
     run(tmp_path, expect=1)
     assert ids(tmp_path) == [7]
     assert ["has no column id" in error["reason"] for error in jobs.errors(tmp_path)] == [True]
+
+
+def test_a_file_name_that_is_no_utf_8_is_scored_and_told_readably(tmp_path):
+    jobs.put(tmp_path, "a.csv", "id,x\n1,2\n")
+    for name, content in {b"bad\xff.csv": "id,x\n5,6\n7\n", b"bad\xfe.csv": "id,x\n8,9\n"}.items():
+        with open(os.path.join(os.fsencode(tmp_path / "in"), name), "w") as file:  # noqa: PTH118, PTH123 - of bytes
+            file.write(content)
+    run(tmp_path)
+    assert ids(tmp_path) == [1, 5, 8]
+    assert [error["file"] for error in jobs.errors(tmp_path)] == [str(tmp_path / "in" / "bad�.csv")]
+
+
+def test_errors_name_files_as_who_asked_knows_them(tmp_path):
+    jobs.put(tmp_path, "a.csv", "id,x\n1\n")
+    names = {"SLIPWAY_JOB_NAMES": json.dumps({str(tmp_path / "in"): "/home/me/data", str(tmp_path / "i"): "/no"})}
+    jobs.run(tmp_path, JSON_IN, body=BODY, variables=names)
+    assert [error["file"] for error in jobs.errors(tmp_path)] == ["/home/me/data/a.csv"]
+    missing = jobs.run(tmp_path, JSON_IN, 2, body=BODY, variables=names, keep="nope", output=tmp_path / "other")
+    assert "/home/me/data/a.csv: the input has no column nope" in missing
+
+
+def test_a_kept_column_that_run_returns_as_well_is_there_beside_it(tmp_path):
+    jobs.put(tmp_path, "a.csv", "id,n\n1,100\n2,200\n")
+    run(tmp_path, keep="id,n")
+    assert [list(row) for row in jobs.results(tmp_path)] == [["id", "input.n", "n"]] * 2
+    assert [row["input.n"] for row in jobs.results(tmp_path)] == [100, 200]
+
+
+@pytest.mark.parametrize("big", [99999999999999999999999, -(2**64), 2**63])
+def test_integers_of_json_lines_stay_what_they_are_however_large(tmp_path, big):
+    jobs.put(tmp_path, "a.jsonl", f'{{"id": {big}, "t": "12345678901234567890123"}}\n{{"id": 5, "t": 1.5e30}}\n')
+    run(tmp_path, keep="*", format="jsonl")
+    assert [str(row["id"]) for row in jobs.results(tmp_path)] == [str(big), "5"]
+    assert not jobs.errors(tmp_path)

@@ -63,6 +63,7 @@ def engine(monkeypatch):
 def project(tmp_path, monkeypatch, engine):
     (tmp_path / "models.yaml").write_text("models: []\n")
     (tmp_path / "data").mkdir()
+    (tmp_path / "empty").write_text("\n")
     monkeypatch.chdir(tmp_path / "data")
     made = FakePulumi(tmp_path)
     deploy(made)
@@ -214,6 +215,10 @@ def test_how_a_task_ends_is_how_the_command_ends(code, ends, project, engine, ca
         (["run", "iris", "-i", "s3://b/k?AWSAccessKeyId=hidden&Signature=hidden"], "has a credential in its URL"),
         (["run", "iris", "-i", "a", "--job", "Not A Name"], "small letters, digits and single hyphens"),
         (["run", "iris", "-i", "@none"], "The list none cannot be read"),
+        (["run", "iris", "-i", ""], "An input or output is empty"),
+        (["run", "iris", "-i", "a", "-i", " "], "An input or output is empty"),
+        (["run", "iris", "-i", "a", "-o", ""], "An input or output is empty"),
+        (["run", "iris", "-i", "@../empty"], "The list ../empty names no input"),
         (["logs", "iris", "--job", "none"], "job of iris"),
     ],
 )

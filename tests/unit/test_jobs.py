@@ -101,6 +101,7 @@ def test_a_container_sees_each_input_read_only_and_the_output_as_it_is_named_the
     assert places.input.splitlines() == ["/mnt/input/0/**/*.csv", "/mnt/input/1/a.csv", "s3://bucket/b.csv"]
     assert places.output == "/mnt/output"
     assert places.output_folder.is_dir()
+    assert places.names == {"/mnt/input/0": str(folder), "/mnt/input/1/a.csv": str(file)}
     assert places.mounts == [
         {"source": str(folder), "target": "/mnt/input/0", "read_only": True},
         {"source": str(file), "target": "/mnt/input/1/a.csv", "read_only": True},

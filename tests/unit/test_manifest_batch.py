@@ -1,14 +1,17 @@
 """The target `batch`: what is taken, what is refused with what is allowed, and what the runner is told."""
 
+import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pyarrow import csv
 from pydantic import ValidationError
 
 from manifest import BatchTarget, ManifestError, load_environment
 from manifest.cron import even, wrong_cron
 from manifest.problems import SECRET_URL
 from scoring.batch import settings
+from scoring.batch.csv_rows import type_of
 from scoring.batch.settings import JobSettings
 from scoring.variables import Reader
 
@@ -105,6 +108,10 @@ def test_places_are_folders_globs_and_urls(place):
         ({"schedule": "0 24 * * *", "input": "x"}, 'has "24" for the hour; allowed are numbers from 0 to 23'),
         ({"schedule": "0 3 * * *"}, "has a schedule and no input"),
         ({"columns": ["a,b"]}, "without commas"),
+        ({"keep": ["id", "x", "id"]}, 'names "id" more than once in `keep`'),
+        ({"columns": ["id", "id"]}, 'names "id" more than once in `columns`'),
+        ({"types": {"x": "nonsense"}}, "a type of Arrow: bool, int64"),
+        ({"types": {"x": "timestamp[us"}}, "with a zone timestamp[us, tz=UTC]"),
         ({"vmSize": "2 cores"}, 'a size as in "Standard_D2s_v5"'),
         ({"engine": "kubernetes-in-space"}, "Input should be 'azure'"),
         ({"errorThreshold": -2}, "greater than or equal to -1"),
@@ -236,3 +243,17 @@ def test_a_target_that_no_cluster_could_run_is_refused(keys, message):
     with pytest.raises(ValidationError) as raised:
         target(**keys)
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("bool", "int8", "uint64", "float", "float32", "float64", "double", "string", "large_string", "binary"),
+        *("large_binary", "date32", "date64", "time32[s]", "time32[ms]", "time64[us]", "time64[ns]", "duration[s]"),
+        *("timestamp[s]", "timestamp[ns]", "timestamp[us, tz=Europe/Berlin]"),
+    ],
+)
+def test_a_type_that_the_manifest_allows_is_one_that_csv_is_read_as(name):
+    assert target(types={"x": name}).types == {"x": name}
+    options = csv.ConvertOptions(column_types={"x": type_of(name)})
+    assert csv.read_csv(io.BytesIO(b"x,y\n,1\n"), convert_options=options).num_rows == 1
