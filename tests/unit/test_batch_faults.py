@@ -6,7 +6,7 @@ import os
 import pytest
 
 from scoring.batch import batch
-from tests.unit.batch_harness import put, run
+from tests.unit.batch_harness import errors, put, results, run
 
 
 def test_results_whose_names_are_too_long_end_the_job_for_good(tmp_path):
@@ -27,8 +27,12 @@ def test_an_output_that_cannot_be_made_is_a_mistake_only_where_it_lasts(tmp_path
 
 
 @pytest.mark.parametrize("content", [b"\x1f\x8b broken", b"no gzip"])
-def test_a_first_file_that_tells_no_types_is_a_mistake(tmp_path, content):
+def test_a_first_file_that_tells_no_types_is_told_like_any_other_that_is_broken(tmp_path, content):
     put(tmp_path, "a.csv.gz", content)
-    log = run(tmp_path, expect=2)
-    assert "a.csv.gz, from which the types of the columns come, is no CSV" in log
+    put(tmp_path, "b.csv", "x\n3\n")
+    log = run(tmp_path, expect=1)
+    assert [row["twice"] for row in results(tmp_path)] == [6]
+    (error,) = errors(tmp_path)
+    assert error["file"].endswith("in/a.csv.gz")
+    assert "cannot be read as csv" in error["reason"]
     assert "Traceback" not in log
