@@ -34,16 +34,13 @@ class Wrong:
     is_rest: bool = False
 
 
-def is_whole(block: bytes, rows: int, *, multiline: bool) -> bool:
-    """Return whether the rows that Arrow read are those of the block.
+def is_whole(block: bytes, rows: int) -> bool:
+    """Return whether the rows that Arrow read of a block are its lines.
 
     Args:
         block: Whole lines.
         rows: How many rows were read.
-        multiline: Whether values may hold line ends; then only a quote that stays open is seen.
     """
-    if multiline:
-        return block.count(b'"') % 2 == 0 or _ends(block)
     if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
         return False
     if b'"' not in block:
@@ -76,8 +73,11 @@ def wrong_header(header: bytes) -> str | None:
     return _reason(header.rstrip(b"\r\n"), multiline=False)
 
 
-def _ends(block: bytes) -> bool:
-    """Whether the last row ends: an odd quote may also stand within a value."""
+def ends(block: bytes) -> bool:
+    """Return whether the last row of a block ends in it, where values may hold line ends."""
+    if block.count(b'"') % 2 == 0:
+        return True
+    # An odd quote may also stand within a value.
     *_, last = _records(block)
     return _ROW.fullmatch(last) is not None
 

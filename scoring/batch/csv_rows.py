@@ -53,6 +53,9 @@ class CsvRows:
         """
         if not block.strip():
             return Table(pa.table({name: [] for name in self.names}), self._file, range(0)), [], 0
+        # Arrow would take all of a quote that is never closed for a value, several times over.
+        if self._multiline and not csv_lines.ends(block):
+            return self._slowly(block, first)
         try:
             read = self._read(block, self._types, threads=self._threads)
         except pa.ArrowInvalid:
@@ -64,7 +67,7 @@ class CsvRows:
     def _is_whole(self, read: Any, block: bytes) -> bool:
         # Arrow takes what is no UTF-8 for bytes, where no type is given.
         is_text = not any(pa.types.is_binary(field.type) and field.name not in self._types for field in read.schema)
-        return is_text and csv_lines.is_whole(block, len(read), multiline=self._multiline)
+        return is_text and (self._multiline or csv_lines.is_whole(block, len(read)))
 
     def _read(self, block: bytes, types: Mapping[str, Any], *, threads: bool, skipped: Any = None) -> Any:
         """The table; None where a line has too few or too many values."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # What bytes do that are not what their name says; a storage that fails does otherwise.
 _CONTENT_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, EOFError, zlib.error, gzip.BadGzipFile)
 _LEAST_ROWS = 65536
-_LONGEST_ROW = 16  # blocks
+_LONGEST_ROW = 4  # blocks
 
 
 @dataclass
