@@ -180,6 +180,7 @@ def test_more_errors_than_allowed_end_the_job_and_are_told(project, tmp_path):
     assert told["state"] == "failed"
     assert len(told["errors"]["head"]) > 4
     assert all("TypeError" in one["reason"] and one["content"] == {"x": None} for one in told["errors"]["head"])
+    assert {one["file"] for one in told["errors"]["head"]} == {str(tmp_path / "rows.jsonl")}
     lines = [json.loads(line) for line in batch(project, "logs", "double", "--job", "bad", "--json")[0].splitlines()]
     assert any(one["event"] and one["event"]["level"] == "ERROR" for one in lines)
 
