@@ -18,7 +18,7 @@ from cli.table import console, say
 def command(stack: StackOption = DEFAULT_STACK, options: PulumiArguments = None) -> None:
     """Remove everything that `up` made: containers, images and the stack. Its configuration file stays."""
     pulumi = Pulumi.here(stack)
-    with only_run(pulumi.project, stack):
+    with only_run(pulumi.project, stack, say) as pulumi.started:
         existed = recover(pulumi, say)
         engine = _engine(pulumi)
         # A registry of the stack's own is in its outputs, which go with it.

@@ -168,7 +168,7 @@ def _ask(target: str) -> None:
 
 def _make_platform(taking: Pulumi) -> None:
     """Make what the models of a stack share in Azure, its registry among it, and none of the models."""
-    with only_run(taking.project, taking.stack):
+    with only_run(taking.project, taking.stack, say) as taking.started:
         code, failed = converge(taking, variables={"SLIPWAY_PLATFORM_ONLY": "1"})
     if code:
         where = f" at {', '.join(failed)}" if failed else ""

@@ -69,7 +69,7 @@ def deploy(pulumi: Pulumi, manifest: Manifest, options: Sequence[str] = ()) -> b
         say(pulumi.advice)
     foreign = foreign_platforms(pulumi, manifest)
     prepare_builder(pulumi, foreign)
-    with only_run(pulumi.project, pulumi.stack):
+    with only_run(pulumi.project, pulumi.stack, say) as pulumi.started:
         code, failed = converge(pulumi, options, foreign)
     keys = Keys(pulumi)
     answered = _show_result(pulumi, manifest, keys, failed=code != 0)

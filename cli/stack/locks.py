@@ -11,7 +11,8 @@ import json
 import os
 import socket
 import subprocess
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from cli.stack.project import Project
 
 _PROC = Path("/proc")
+# An engine whose output nobody reads any more ends when it next prints.
+_ENDING_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -54,32 +57,68 @@ class Lock:
 
 
 @contextmanager
-def only_run(project: Project, stack: str) -> Iterator[None]:
+def only_run(project: Project, stack: str, say: Callable[[str], None]) -> Iterator[Callable[[int], None]]:
     """Hold a stack of this checkout for as long as the context lasts.
+
+    The engine of a run that was killed may outlive it, and is waited for.
 
     Args:
         project: The project.
         stack: The stack's name.
+        say: Told that an engine is waited for.
+
+    Yields:
+        What notes the process number of this run's engine.
 
     Raises:
-        CliError: Another run holds it.
+        CliError: Another run holds it, or the engine of one that was killed goes on for long.
         OSError: The lock's file cannot be written.
     """
     folder = project.private / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / short_name(stack)).open("a+", encoding="utf-8") as file:
-        try:
+        held = True
+        with suppress(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            pid = file.read().strip()
+            held = False
+        file.seek(0)
+        pid, _, engine = file.read().strip().partition(" ")
+        if held:
             message = f'Another run works on the stack "{stack}": process {pid}.'
-            raise CliError(message, hint=f"Wait until it has ended, or end it: kill {pid}") from None
-        with naming(file.name):
+            raise CliError(message, hint=f"Wait until it has ended, or end it: kill {pid}")
+        if engine.isdigit():
+            _await_end(int(engine), pid, stack, say)
+
+        def write(text: str) -> None:
             file.truncate(0)
             # Not by a buffer, which would fail once more when it is closed.
-            os.write(file.fileno(), str(os.getpid()).encode())
-        yield
+            os.write(file.fileno(), text.encode())
+
+        def note(engine: int) -> None:
+            # A full disk must not part this run from the engine that it has started.
+            with suppress(OSError):
+                write(f"{os.getpid()} {engine}")
+
+        with naming(file.name):
+            write(str(os.getpid()))
+        try:
+            yield note
+        finally:
+            # The number may go to another engine.
+            file.truncate(0)
+
+
+def _await_end(engine: int, killed: str, stack: str, say: Callable[[str], None]) -> None:
+    deadline = time.monotonic() + _ENDING_SECONDS
+    if _is_engine(engine):
+        say(f"An earlier run was killed (process {killed}), and its engine (process {engine}) goes on: waiting for it.")
+    while _is_engine(engine):
+        if time.monotonic() > deadline:
+            raise CliError(
+                f'An earlier run on the stack "{stack}" was killed, and its engine goes on: process {engine}.',
+                hint=f"Wait until it has ended, or end it: kill {engine}",
+            )
+        time.sleep(0.1)
 
 
 def state_folder(backend: str | None) -> Path | None:

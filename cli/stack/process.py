@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 def run_in_foreground(
-    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], shorten: Callable[[str], str] | None = None
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    shorten: Callable[[str], str] | None = None,
+    started: Callable[[int], None] | None = None,
 ) -> int:
     """Run a program to its end, with this process's input and output.
 
@@ -30,6 +35,7 @@ def run_in_foreground(
         cwd: Where it runs.
         env: Its whole environment.
         shorten: Where the output is no terminal: tells what to print for each of its lines.
+        started: Told its process number, as soon as it has one.
 
     Returns:
         Its exit code.
@@ -57,6 +63,8 @@ def run_in_foreground(
         process_group=None if at_terminal else 0,
         stdout=subprocess.PIPE if filtered else None,
     )
+    if started:
+        started(program.pid)
     unwritten = None
     try:
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from cli.errors import CliError, Exit
 from cli.stack.config import load_stack_config
+from cli.stack.passphrase import check_passphrase
 from cli.stack.policies import MARK, policy_options
 from cli.stack.process import run_in_foreground
 from cli.stack.project import find_project
 from cli.stack.quiet import Shortener
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from cli.stack.config import StackConfig
@@ -36,12 +37,14 @@ class Pulumi:
         stack: The stack's name.
         env: The environment that Pulumi and its plugins run in.
         config: The stack's configuration.
+        started: Told the engine's process number whenever it is started; None where nobody notes it.
     """
 
     project: Project
     stack: str
     env: dict[str, str]
     config: StackConfig
+    started: Callable[[int], None] | None = None
 
     def __init__(self, project: Project, stack: str, env: Mapping[str, str], *, seconds: float | None = None) -> None:
         """Take the stack.
@@ -118,7 +121,8 @@ class Pulumi:
             Pulumi's exit code.
 
         Raises:
-            CliError: Pulumi or the stack's policies cannot be started, or an option is not the user's to give.
+            CliError: Pulumi or the stack's policies cannot be started, an option is not the user's to give, or what
+                encrypts the stack is gone.
             KeyboardInterrupt: The operation was interrupted, and has ended.
         """
         for option in options:
@@ -129,6 +133,7 @@ class Pulumi:
                     hint="The stack is chosen before the dashes: slipway up --stack NAME -- ...",
                     code=Exit.USAGE,
                 )
+        check_passphrase(self.stack, self.env, self.state)
         self._forget()
         policies = policy_options(operation, self.project, self.config, self.env)
         command = ["pulumi", operation, "--stack", self.stack, *policies]
@@ -141,7 +146,9 @@ class Pulumi:
             env = {**env, "PULUMI_DEBUG_COMMANDS": "true"}
         try:
             shorten = Shortener(self.project.tool_folders).shortened
-            return run_in_foreground([*command, *options], cwd=self.project.root, env=env, shorten=shorten)
+            return run_in_foreground(
+                [*command, *options], cwd=self.project.root, env=env, shorten=shorten, started=self.started
+            )
         except OSError as error:
             raise _not_started(error) from None
 

@@ -1,7 +1,9 @@
 """A `kill -9` of everything half-way: the next `up` finishes the work and leaves nothing behind."""
 
 import json
+import os
 import random
+import signal
 import subprocess
 import time
 
@@ -72,6 +74,32 @@ def test_a_first_up_killed_while_it_creates_is_finished_by_the_next(project):
     ids, pending = _state_ids(project)
     assert {one.id for one in project.containers().values()} == ids
     assert not pending
+
+
+def test_an_engine_that_outlives_its_killed_up_is_waited_for_by_the_next(project):
+    project.model("alpha")
+    script = project.script("alpha")
+    # While a container starts, the engine has nothing to print.
+    script.write_text(script.read_text().replace("    pass\n", "    import time\n\n    time.sleep(4)\n"))
+    command = project.command("up", "--", "--skip-preview")
+    quiet = {"cwd": project.folder, "env": project.env, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    killed = subprocess.Popen(command, **quiet, start_new_session=True)
+    locks = project.state / ".pulumi/locks"
+    project.wait_for(project.containers, seconds=120)
+    engine = json.loads(next(locks.rglob("*.json")).read_text())["pid"]
+    # As a terminal or a runner ends it: the engine has a group of its own, and goes on until it prints something.
+    os.killpg(killed.pid, signal.SIGKILL)
+    # Only then: what is stopped when its group loses its last parent is hung up by the system.
+    killed.wait()
+    os.kill(engine, signal.SIGSTOP)
+    following = subprocess.Popen(command, **{**quiet, "stderr": subprocess.PIPE}, text=True)
+    try:
+        assert f"its engine (process {engine}) goes on: waiting for it" in following.stderr.readline()
+    finally:
+        os.kill(engine, signal.SIGCONT)
+    following.communicate(timeout=300)
+    assert following.returncode == 0
+    assert project.answer("alpha")["answer"] == "first"
 
 
 def test_a_second_up_at_the_same_time_is_refused_and_told_of_the_first(project):

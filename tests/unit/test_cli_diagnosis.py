@@ -127,3 +127,22 @@ def test_a_wrong_stack_configuration_is_a_problem_of_the_files(project, capsys):
     project.configure("config:\n  slipway:targets: [local-dockr]\n")
     assert run(["diagnose"]) == Exit.FAILED
     assert 'did you mean "local-docker"' in capsys.readouterr().out
+
+
+def test_a_passphrase_that_is_gone_is_a_problem_and_stops_a_deployment_before_it_begins(project, capsys, monkeypatch):
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE", raising=False)
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE_FILE", raising=False)
+    file = project.root / ".slipway/passphrase"
+    project.env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(file)
+    project.answers(out={"deployment": {"secrets_providers": {"type": "passphrase"}}})
+    gone = f"{file} is gone, and the stack dev is encrypted by the passphrase in it"
+    assert run(["diagnose"]) == Exit.FAILED
+    assert gone in " ".join(capsys.readouterr().out.split())
+    assert run(["up"]) == Exit.SETUP
+    said = capsys.readouterr().err
+    assert gone in said
+    assert "`pulumi stack rm dev --force --preserve-config`" in said
+    assert not [call for _, call in project.calls() if call.startswith("up ")]
+    file.write_text("found again")
+    run(["up"])
+    assert [call for _, call in project.calls() if call.startswith("up ")]

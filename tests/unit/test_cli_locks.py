@@ -25,12 +25,17 @@ def state(tmp_path):
 
 
 @pytest.fixture
-def engine(tmp_path):
-    """A living process whose program is called pulumi."""
+def engine_program(tmp_path):
     program = tmp_path / "bin" / "pulumi"
     program.parent.mkdir()
     shutil.copy(shutil.which("sleep"), program)
-    process = subprocess.Popen([program, "300"])
+    return program
+
+
+@pytest.fixture
+def engine(engine_program):
+    """A living process whose program is called pulumi."""
+    process = subprocess.Popen([engine_program, "300"])
     yield process
     process.kill()
     process.wait()
@@ -128,10 +133,10 @@ def test_of_two_runs_the_second_is_refused_until_the_first_has_ended(tmp_path):
     project = Project(root=tmp_path, name="shop")
 
     def hold(stack):
-        with only_run(project, stack):
+        with only_run(project, stack, print):
             pass
 
-    with only_run(project, "dev"):
+    with only_run(project, "dev", print):
         hold("prod")
         with pytest.raises(CliError, match=f'Another run works on the stack "dev": process {os.getpid()}'):
             hold("dev")
@@ -145,17 +150,54 @@ import time
 from pathlib import Path
 from cli.stack.locks import only_run
 from cli.stack.project import Project
-with only_run(Project(root=Path({str(tmp_path)!r}), name="shop"), "dev"):
+with only_run(Project(root=Path({str(tmp_path)!r}), name="shop"), "dev", print):
     print("held", flush=True)
     time.sleep(300)
 """
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen([sys.executable, "-P", "-c", code], env=env, stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"held\n"
-    with pytest.raises(CliError, match=f"process {process.pid}"), only_run(project, "dev"):
+    with pytest.raises(CliError, match=f"process {process.pid}"), only_run(project, "dev", print):
         pass
     process.kill()
     process.wait()
     process.stdout.close()
-    with only_run(project, "dev"):
+    with only_run(project, "dev", print):
         pass
+
+
+def test_the_engine_of_a_killed_run_is_waited_for_with_a_line_that_says_so(tmp_path, engine_program):
+    project = Project(root=tmp_path, name="shop")
+    code = f"""
+import os
+import sys
+from pathlib import Path
+from cli.stack.locks import only_run
+from cli.stack.process import run_in_foreground
+from cli.stack.project import Project
+with only_run(Project(root=Path({str(tmp_path)!r}), name="shop"), "dev", print) as note:
+    def started(pid):
+        note(pid)
+        print(pid, flush=True)
+
+    run_in_foreground([sys.argv[1], "300"], cwd=Path(), env=os.environ, started=started)
+"""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-P", "-c", code, engine_program]
+    run = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    engine = int(run.stdout.readline())
+    run.kill()
+    run.wait()
+    said = []
+
+    def say(line):
+        # Only now does the engine end.
+        said.append(line)
+        os.kill(engine, signal.SIGKILL)
+
+    with only_run(project, "dev", say):
+        pass
+    run.stdout.close()
+    assert said == [
+        f"An earlier run was killed (process {run.pid}), and its engine (process {engine}) goes on: waiting for it."
+    ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.diagnosis.finding import Finding
 from cli.errors import CliError
+from cli.stack.passphrase import check_passphrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,7 @@ def check(context: Context) -> Iterator[Finding]:
     except CliError as error:
         yield Finding("problem", str(error), f"Run `make setup` in {context.project.root}.")
         return
+    check_passphrase(context.stack, context.env, context.pulumi.state)
     models = len({one.model for one in context.placements})
     yield Finding("ok", f"Pulumi {version}; the stack {context.stack} has {models} deployed models.")
     if models:
