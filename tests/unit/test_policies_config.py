@@ -58,7 +58,7 @@ def test_an_exception_keeps_its_rules_options():
         ({"severities": {"allowed-sizes": "warn"}}, r"slipway:policies.severities.allowed-sizes: .*mandatory"),
         ({"regions": "westeurope"}, r"slipway:policies.regions: must be a list"),
         ({"regions": ["west-europe!"]}, r'must be a region as in "westeurope", not "west-europe!"'),
-        ({"sizes": [2]}, r"slipway:policies.sizes\[0\]: must be text"),
+        ({"sizes": [2]}, r"slipway:policies.sizes\[0\]: must be a size as in .*, not 2"),
         ({"region": ["westeurope"]}, r'did you mean "regions"'),
         (True, r"must be a mapping"),
     ],
