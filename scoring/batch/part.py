@@ -121,7 +121,8 @@ class PartRunner:
         done, output = Done(size=part.size), _Output(self._settings, part, self._store)
         if WHOLE in skip:
             done.items = len(part.paths)
-            self._note([Bad(path, None, reason, part.format != FILES) for path in part.paths], done, output)
+            is_rest = part.format != FILES
+            self._note([Bad(path, None, reason, is_rest=is_rest) for path in part.paths], done, output)
         else:
             try:
                 self._score(part, places, skip, reason, done, output)

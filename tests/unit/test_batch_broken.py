@@ -135,3 +135,23 @@ def test_integers_of_json_lines_stay_what_they_are_however_large(tmp_path, big):
     run(tmp_path, keep="*", format="jsonl")
     assert [str(row["id"]) for row in jobs.results(tmp_path)] == [str(big), "5"]
     assert not jobs.errors(tmp_path)
+
+
+def test_a_file_whose_reading_ends_the_process_each_time_is_told_as_lost(tmp_path):
+    script = """
+        import os
+        import pandas as pd
+        from scoring.batch import reading
+        def init():
+            read = reading.blocks
+            reading.blocks = lambda part, *rest: os._exit(9) if part.name.startswith("b") else read(part, *rest)
+        def run(mini_batch: pd.DataFrame):
+            return mini_batch["x"]
+    """
+    for name in ("a.csv", "b.csv"):
+        jobs.put(tmp_path, name, "id,x\n1,2\n3,4\n")
+    log = jobs.run(tmp_path, script, 1, keep="id", max_retries=0)
+    assert "1 part of the input has rows that could not be read" in log
+    assert ids(tmp_path) == [1, 3]
+    (error,) = jobs.errors(tmp_path)
+    assert (error["file"], error["content"]) == (str(tmp_path / "in/b.csv"), None)
