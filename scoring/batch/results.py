@@ -45,13 +45,13 @@ def table_of(returned: Any, items: Items, keep: Sequence[str]) -> Any:
             f"run() returned {len(table)} results for {len(items)} items: columns can be kept (--keep) only beside a "
             "result for each"
         )
-    returned_names = set(table.column_names)
-    taken = {*returned_names, *kept.column_names}
+    used, others = set(table.column_names), set(kept.column_names)
     for name in reversed(kept.column_names):
         # Whatever run() returns, what was to be kept is there, too.
         own = name
-        while own in returned_names or (own in taken and own != name):
+        while own in used or (own != name and own in others):
             own = f"input.{own}"
+        used.add(own)
         table = table.add_column(0, own, kept.column(name))
     return table
 

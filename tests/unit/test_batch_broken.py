@@ -3,8 +3,11 @@
 import json
 import os
 
+import pyarrow as pa
 import pytest
 
+from scoring.batch.items import Table
+from scoring.batch.results import table_of
 from tests.unit import batch_harness as jobs
 
 JSON_IN = """
@@ -155,3 +158,9 @@ def test_a_file_whose_reading_ends_the_process_each_time_is_told_as_lost(tmp_pat
     assert ids(tmp_path) == [1, 3]
     (error,) = jobs.errors(tmp_path)
     assert (error["file"], error["content"]) == (str(tmp_path / "in/b.csv"), None)
+
+
+def test_kept_columns_have_a_name_each_whatever_run_returns():
+    items = Table(pa.table({"n": [1], "input.n": [2], "id": [3]}), "a.csv", range(1))
+    found = table_of([{"n": 4, "input.n": 5}], items, ("*",))
+    assert found.to_pylist() == [{"input.input.input.n": 1, "input.input.n": 2, "id": 3, "n": 4, "input.n": 5}]
