@@ -2,9 +2,6 @@
 
 import io
 import json
-import random
-import signal
-import time
 import uuid
 
 import fsspec
@@ -15,7 +12,7 @@ from moto.server import ThreadedMotoServer
 
 from scoring.batch.places import Places
 from tests.system import azurite
-from tests.unit.batch_harness import DOUBLE, PATIENCE, run, start
+from tests.unit.batch_harness import run, run_killed_until_complete, run_until_complete
 
 pytestmark = pytest.mark.system
 LAYOUT = {"part_bytes": 3000, "block_bytes": 1024, "mini_batch_size": 50, "keep": "x"}
@@ -114,15 +111,8 @@ def test_a_storage_that_fails_now_and_then_gets_an_exact_result(tmp_path, storag
     numbers = put_inputs(account)
     proxy.methods = {method}
     proxy.mode = mode
-    for _ in range(10):
-        process = start(tmp_path, DOUBLE, account.variables, processes=2, **account.options, **LAYOUT)
-        log, _ = process.communicate(timeout=300)
-        if process.returncode == 0:
-            break
-        # It says that the same again goes on.
-        assert process.returncode == 75, log
+    run_until_complete(tmp_path, account.variables, **account.options, **LAYOUT)
     proxy.close()
-    assert process.returncode == 0, log
     assert proxy.failed
     assert account.has_all(numbers)
     assert account.read("errors") == {}
@@ -130,24 +120,7 @@ def test_a_storage_that_fails_now_and_then_gets_an_exact_result(tmp_path, storag
 
 def test_tasks_that_are_preempted_again_and_again_leave_an_exact_result(tmp_path, account):
     numbers = put_inputs(account)
-    script = DOUBLE.replace("    return", "    time.sleep(0.05)\n    return") + "import time\n"
-    chance = random.Random(3)
-    waiting = {0: 0, 1: 0, 2: 0}
-    while waiting:
-        running = {
-            task: start(tmp_path, script, account.variables, of=3, task=task, **account.options, **LAYOUT)
-            for task in waiting
-        }
-        for task, process in running.items():
-            waiting[task] += 1
-            if waiting[task] < 4:
-                time.sleep(chance.uniform(0.5, 1.5))
-                process.send_signal(chance.choice([signal.SIGKILL, signal.SIGTERM]))
-        for task, process in running.items():
-            log, _ = process.communicate(timeout=PATIENCE)
-            assert process.returncode in {0, 75, -signal.SIGKILL, -signal.SIGTERM}, log
-            if process.returncode == 0:
-                del waiting[task]
+    run_killed_until_complete(tmp_path, account.variables, **account.options, **LAYOUT)
     assert account.has_all(numbers)
     assert len(account.read("job/done")) == len(json.loads(account.read("job")["plan.json"])["parts"])
 

@@ -2,9 +2,12 @@
 
 import json
 import os
+import random
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -56,6 +59,37 @@ def run(folder, script=DOUBLE, expect=0, variables=None, arguments=(), **options
     log, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == expect, log
     return log
+
+
+def run_until_complete(folder, variables, **options):
+    """Run a job on a storage that fails now and then, as often as it takes."""
+    for _ in range(10):
+        process = start(folder, DOUBLE, variables, processes=2, **options)
+        log, _ = process.communicate(timeout=300)
+        if process.returncode == 0:
+            break
+        # It says that the same again goes on.
+        assert process.returncode == 75, log
+    assert process.returncode == 0, log
+
+
+def run_killed_until_complete(folder, variables, **options):
+    """Run a job in three tasks, each of which is killed or told to stop a few times."""
+    script = DOUBLE.replace("    return", "    time.sleep(0.05)\n    return") + "import time\n"
+    chance = random.Random(3)
+    waiting = {0: 0, 1: 0, 2: 0}
+    while waiting:
+        running = {task: start(folder, script, variables, of=3, task=task, **options) for task in waiting}
+        for task, process in running.items():
+            waiting[task] += 1
+            if waiting[task] < 4:
+                time.sleep(chance.uniform(0.5, 1.5))
+                process.send_signal(chance.choice([signal.SIGKILL, signal.SIGTERM]))
+        for task, process in running.items():
+            log, _ = process.communicate(timeout=PATIENCE)
+            assert process.returncode in {0, 75, -signal.SIGKILL, -signal.SIGTERM}, log
+            if process.returncode == 0:
+                del waiting[task]
 
 
 def put(folder, name, content):

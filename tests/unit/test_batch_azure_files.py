@@ -2,9 +2,6 @@
 
 import io
 import json
-import random
-import signal
-import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +10,7 @@ import pytest
 from standins.azure_files.access import CONTRIBUTOR, READER
 from tests.system.azurite import Flaky
 from tests.unit.azure_files_harness import share, share_for_identities
-from tests.unit.batch_harness import DOUBLE, PATIENCE, errors, put, run, start
+from tests.unit.batch_harness import DOUBLE, errors, put, run, run_killed_until_complete, run_until_complete
 
 LAYOUT = {"part_bytes": 3000, "block_bytes": 1024, "mini_batch_size": 50, "keep": "x"}
 
@@ -148,22 +145,9 @@ def test_a_share_that_fails_now_and_then_gets_an_exact_result(tmp_path, served, 
     proxy.methods = {method}
     proxy.mode = mode
     string = served.server.connection_string.replace(f":{port}/", f":{proxy.port}/")
-    for _ in range(10):
-        process = start(
-            tmp_path,
-            DOUBLE,
-            {"AZURE_STORAGE_CONNECTION_STRING": string},
-            processes=2,
-            **places(served),
-            **{**LAYOUT, "part_bytes": 6000},
-        )
-        log, _ = process.communicate(timeout=300)
-        if process.returncode == 0:
-            break
-        # It says that the same again goes on.
-        assert process.returncode == 75, log
+    options = {**LAYOUT, "part_bytes": 6000}
+    run_until_complete(tmp_path, {"AZURE_STORAGE_CONNECTION_STRING": string}, **places(served), **options)
     proxy.close()
-    assert process.returncode == 0, log
     assert proxy.failed
     assert has_all(served, numbers)
     assert served.files("out/errors") == {}
@@ -171,24 +155,7 @@ def test_a_share_that_fails_now_and_then_gets_an_exact_result(tmp_path, served, 
 
 def test_tasks_that_are_killed_again_and_again_leave_an_exact_result(tmp_path, served):
     numbers = put_inputs(served)
-    script = DOUBLE.replace("    return", "    time.sleep(0.05)\n    return") + "import time\n"
-    chance = random.Random(3)
-    waiting = {0: 0, 1: 0, 2: 0}
-    while waiting:
-        running = {
-            task: start(tmp_path, script, served.variables, of=3, task=task, **places(served), **LAYOUT)
-            for task in waiting
-        }
-        for task, process in running.items():
-            waiting[task] += 1
-            if waiting[task] < 4:
-                time.sleep(chance.uniform(0.5, 1.5))
-                process.send_signal(chance.choice([signal.SIGKILL, signal.SIGTERM]))
-        for task, process in running.items():
-            log, _ = process.communicate(timeout=PATIENCE)
-            assert process.returncode in {0, 75, -signal.SIGKILL, -signal.SIGTERM}, log
-            if process.returncode == 0:
-                del waiting[task]
+    run_killed_until_complete(tmp_path, served.variables, **places(served), **LAYOUT)
     assert has_all(served, numbers)
     done = [name for name in served.files("out/job/done") if not name.endswith(".partial")]
     assert len(done) == len(json.loads(served.files("out/job")["plan.json"])["parts"])
