@@ -44,8 +44,9 @@ def recover(pulumi: Pulumi, say: Callable[[str], None]) -> bool:
         OSError: A state cannot be put back.
     """
     release_stale_locks(pulumi.backend, pulumi.project.name, pulumi.stack, say)
-    put_back = _put_back(pulumi, say)
-    exists = _strike_out(pulumi, say)
+    known = _recorded(pulumi)
+    put_back = known is None and _put_back(pulumi, say)
+    exists = _strike_out(pulumi, _recorded(pulumi) if put_back else known, say)
     if put_back and pulumi.run("refresh", "--yes", "--skip-preview"):
         say(
             "That state could not be compared with what is there. When that is mended: "
@@ -54,9 +55,8 @@ def recover(pulumi: Pulumi, say: Callable[[str], None]) -> bool:
     return exists
 
 
-def _strike_out(pulumi: Pulumi, say: Callable[[str], None]) -> bool:
+def _strike_out(pulumi: Pulumi, known: dict[str, Any] | None, say: Callable[[str], None]) -> bool:
     """Have operations that were under way done again; tell whether the stack exists."""
-    known = _recorded(pulumi)
     if known is not None and not known.get("pending_operations"):
         return True
     exported = pulumi.state()
@@ -114,9 +114,9 @@ def _recorded(pulumi: Pulumi) -> dict[str, Any] | None:
 
 
 def _put_back(pulumi: Pulumi, say: Callable[[str], None]) -> bool:
-    """Replace a state that a full disk has cut off by the newest whole one; tell whether that was needed."""
+    """Replace a state that is there and not whole by the newest whole one; tell whether there was one to replace."""
     file = state_file(pulumi.backend, pulumi.project.name, pulumi.stack)
-    if file is None or not file.exists() or deployment_in(file) is not None:
+    if file is None or not file.exists():
         return False
     kept = newest_whole(file)
     if kept is None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import glob
 import hashlib
-import itertools
 import os
 import re
 import stat
+from collections import deque
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -224,9 +224,13 @@ def _check_folders(pattern: str) -> None:
         if not _WILD.search(part):
             continue
         for folder in glob.iglob("/".join(parts[:at]) or ("/" if at else "."), recursive=True):  # noqa: PTH207 - as above
-            if os.path.isdir(folder):  # noqa: PTH112 - raises nothing
-                # A `**` needs all folders below it.
-                list(_walked(Path(folder)) if part == "**" else itertools.islice(os.walk(folder, onerror=_refuse), 1))
+            if not os.path.isdir(folder):  # noqa: PTH112 - raises nothing
+                continue
+            if part == "**":
+                # It needs all folders below.
+                deque(_walked(Path(folder)), maxlen=0)
+            else:
+                next(os.walk(folder, onerror=_refuse), None)
 
 
 def _refuse(error: OSError) -> None:

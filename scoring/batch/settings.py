@@ -115,7 +115,7 @@ class JobSettings:
     @property
     def wanted(self) -> tuple[str, ...]:
         """The input's columns that are named."""
-        return tuple(name for name in (*self.columns, *self.keep) if (name,) != self.keep or name != "*")
+        return self.columns if self.keep == ("*",) else (*self.columns, *self.keep)
 
     def batch_size(self, call: str) -> int:
         """Return how many files or rows a call gets."""
