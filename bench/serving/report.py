@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
-from bench.serving.results import CONNECTIONS, EVEN, RANDOM, WORKLOADS, Results, Row, cell
+from bench.serving.results import CONNECTIONS, EVEN, PACED, RANDOM, WORKLOADS, Results, Row, cell, paced_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,8 +22,8 @@ def markdown(results: Results) -> str:
         if table:
             parts += [f"### {title}: requests/s · p50 ms · p99 ms", table]
     parts += ["### The server's processor time for each request, µs", _processor_table(results)]
-    if any(row.cells.get(EVEN) for row in results.rows):
-        parts += ["### At 70 % of its own highest rate, 1 row: p50 ms · p99 ms", _spread_table(results)]
+    if any(row.cells.get(paced_cell(PACED[0][0], EVEN)) for row in results.rows):
+        parts += ["### At 70 % of its own highest rate, 1 row: requests/s · p50 ms · p99 ms", _spread_table(results)]
     missing = [f"- {row.name}: {row.problem}" for row in results.rows if row.problem]
     if missing:
         parts.append("Not measured:\n\n" + "\n".join(missing))
@@ -55,12 +55,12 @@ def _processor_table(results: Results) -> str:
 
 
 def _spread_table(results: Results) -> str:
-    lines = ["| | requests/s | even steps | at random |", "|---|---|---|---|"]
+    names = [paced_cell(model, arrivals) for model, _ in PACED for arrivals in (EVEN, RANDOM)]
+    lines = [_line(["", *names]), "|" + "---|" * (len(names) + 1)]
     for row in results.rows:
-        even, random = row.best(EVEN), row.best(RANDOM)
-        if even is not None and random is not None:
-            times = [f"{one.p50:.2f} · {one.p99:.2f}" for one in (even, random)]
-            lines.append(_line([row.name, f"{even.rate:.0f}", *times]))
+        cells = [str(figures) if (figures := row.best(name)) is not None else "" for name in names]
+        if any(cells):
+            lines.append(_line([row.name, *cells]))
     return "\n".join(lines)
 
 
@@ -141,11 +141,13 @@ def _share_of_time(row: Row, ceilings: Sequence[Row], names: Sequence[str]) -> s
 
 
 def _spread(row: Row) -> Iterator[str]:
-    for name in (EVEN, RANDOM):
-        figures = row.best(name)
-        if figures is not None:
-            times = figures.p99 / figures.p50
-            yield _told(times < _SPREAD, f"{row.name}: p99 is {times:.1f} times p50 at {name} load (aim: {_SPREAD})")
+    for model, _ in PACED:
+        for arrivals in (EVEN, RANDOM):
+            figures = row.best(paced_cell(model, arrivals))
+            if figures is not None:
+                times = figures.p99 / figures.p50
+                text = f"{row.name}, {model}: p99 is {times:.1f} times p50 at {arrivals} load (aim: {_SPREAD})"
+                yield _told(times < _SPREAD, text)
 
 
 def _told(met: bool, text: str) -> str:

@@ -16,11 +16,18 @@ CONNECTIONS = (1, 16, 64)
 # The model, and the rows of a request.
 WORKLOADS = (("logistic", 1), ("logistic", 100), ("forest", 1))
 EVEN, RANDOM = "70 % even", "70 % random"
+# What is asked at a part of its highest rate: a short model and a long one.
+PACED = (WORKLOADS[0], WORKLOADS[2])
 
 
 def cell(model: str, rows: int, connections: int) -> str:
     """Return the name of a cell of the table."""
     return f"{model}, {rows} {'row' if rows == 1 else 'rows'}, c{connections}"
+
+
+def paced_cell(model: str, arrivals: str) -> str:
+    """Return the name of the figures at a part of a server's highest rate."""
+    return f"{model}, {arrivals}"
 
 
 @dataclass
