@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 START_FAILED = 3
 # Long enough for a health check or a person to see the state before the process is gone.
 _FAILED_SECONDS = 1.0
-_TICK_SECONDS = 0.05
+# Between two looks at the workers: while one of them begins or ends, and while all answer.
+_TICK_SECONDS, _STEADY_TICK_SECONDS = 0.05, 0.5
 _LOOK_SECONDS = 2.0
 # A forked copy that does not answer the sample by then has lost a thread or a lock in the fork.
 _FORK_SECONDS = 30.0
@@ -96,7 +97,7 @@ class Master:
         while not self._signals:
             if not self._keep():
                 return self._failed()
-            self._rest()
+            self._rest(_STEADY_TICK_SECONDS if self._is_steady() else _TICK_SECONDS)
         return self._end()
 
     def _keep(self) -> bool:
@@ -149,6 +150,13 @@ class Master:
         child = self._crew.fork(slot, work)
         child.is_copy = self._forked_at is not None
         return child
+
+    def _is_steady(self) -> bool:
+        """Whether there are all the workers that are wanted, and none that begins or ends."""
+        children = tuple(self._crew)
+        return len(children) == self._settings.workers and all(
+            child.was_ready and child.deadline is None and not child.is_replaced for child in children
+        )
 
     def _is_answered(self) -> bool:
         return any(self._board.state(child.slot) in _ANSWERING for child in self._crew)
@@ -281,6 +289,7 @@ class Master:
         for child in self._crew:
             self._stop(child)
         while tuple(self._crew):
+            self._rest(_TICK_SECONDS)
             self._crew.bury()
             self._crew.kill_overdue()
             if len(self._signals) > 1:
@@ -288,7 +297,6 @@ class Master:
                 for child in self._crew:
                     self._crew.kill(child)
                 exit_at_once(128 + self._signals[1])
-            self._rest()
         _log.info("stopped")
         return 0
 
@@ -299,7 +307,8 @@ class Master:
         if number != signal.SIGCHLD:
             self._signals.append(number)
 
-    def _rest(self) -> None:
-        select.select([self._woken], [], [], _TICK_SECONDS)
+    def _rest(self, seconds: float) -> None:
+        """Wait for a signal, or for some seconds."""
+        select.select([self._woken], [], [], seconds)
         with contextlib.suppress(BlockingIOError):
             os.read(self._woken, 4096)

@@ -38,7 +38,8 @@ BACKLOG = 2048
 # Requests that were on their way on open connections when SIGTERM came.
 _SETTLE_SECONDS = 0.1
 _SWEEP_SECONDS = 1.0
-_TELL_SECONDS = 0.05
+# Between two looks at the state: while it can change by itself, and while only a request changes it.
+_TELL_SECONDS, _IDLE_SECONDS = 0.05, 0.5
 _EXIT_SECONDS = 2.0
 _log = logging.getLogger("slipway")
 
@@ -150,11 +151,12 @@ class Worker:
                 exit_at_once(1)
 
     async def _look_after(self, instruments: Instruments) -> None:
-        """Tell the state at once when it changes, and each second that the event loop turns."""
+        """Tell the state soon after it changes, and each second that the event loop turns."""
         loop = asyncio.get_running_loop()
         told, last = loop.time(), self.service.own_state
         while True:
-            await asyncio.sleep(_TELL_SECONDS)
+            is_idle = last == "ready" and not self.service.unanswered
+            await asyncio.sleep(_IDLE_SECONDS if is_idle else _TELL_SECONDS)
             if os.getppid() != self._master:
                 # Killed: nobody would ever stop this process. Linux ends it by itself (crew.py), other systems do not.
                 exit_at_once(1)
@@ -182,7 +184,8 @@ class Worker:
         await asyncio.sleep(0)
         if self._server is not None:
             self._server.close()
-        await asyncio.sleep(min(_SETTLE_SECONDS, self._settings.drain_seconds))
+        if self._connections:
+            await asyncio.sleep(min(_SETTLE_SECONDS, self._settings.drain_seconds))
         if self._bridge is not None:
             await self._bridge.stop(deadline - loop.time())
         given_up = await self.service.finish(deadline)
