@@ -1,7 +1,8 @@
 """From an edit of score.py to the new answer: `pulumi up` against plain `docker build` and `docker run`.
 
-Both do the same work: build one layer on the same environment, answer the sample in the build, replace the
-container, wait for the new answer. Rounds alternate, because machines are noisy.
+All do the same work: build one layer on the same environment, answer the sample in the build, replace the
+container, wait for the new answer. Docker does it twice: the old container is killed, or stopped in order, as Slipway
+does it. Rounds alternate, because machines are noisy.
 
     .venv/bin/python bench/warm_edit.py [--rounds 7]
 """
@@ -15,6 +16,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -111,8 +113,10 @@ def main() -> None:
                 run(up, slipway, env)
                 _answers(_PORT, sample)
 
-            def by_docker() -> None:
+            def by_docker(*, in_order: bool) -> None:
                 run([*docker, "build", "-q", "-t", "slipway-bench-plain", "."], plain, env_docker)
+                if in_order:
+                    run([*docker, "stop", "slipway-bench-plain"], plain, env)
                 subprocess.run([*docker, "rm", "-f", "slipway-bench-plain"], capture_output=True, check=False)
                 publish = f"127.0.0.1:{_PLAIN_PORT}:8080"
                 name = "slipway-bench-plain"
@@ -135,13 +139,18 @@ def main() -> None:
                 )
                 _answers(_PLAIN_PORT, sample)
 
-            by_docker()
-            rows: dict[str, list[float]] = {"docker build + docker run": [], "pulumi up": []}
+            ways = {
+                "docker build + docker run": partial(by_docker, in_order=False),
+                "the same, the old one stopped in order": partial(by_docker, in_order=True),
+                "pulumi up": by_pulumi,
+            }
+            by_docker(in_order=False)
+            rows: dict[str, list[float]] = {name: [] for name in ways}
             for number in range(rounds):
-                _edit(slipway / "models/iris/score.py", f"edit {number}")
-                _edit(plain / "score.py", f"edit {number}")
-                rows["docker build + docker run"].append(timed(by_docker))
-                rows["pulumi up"].append(timed(by_pulumi))
+                for name, action in ways.items():
+                    for folder in (slipway / "models/iris", plain):
+                        _edit(folder / "score.py", f"edit {number}: {name}")
+                    rows[name].append(timed(action))
             print(table(rows, "docker build + docker run"))
         finally:
             run(["pulumi", "destroy", "--yes", "--skip-preview", "--stack", "bench"], slipway, env)

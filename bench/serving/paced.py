@@ -47,7 +47,7 @@ class Load:
         self._idle = [self._connect() for _ in range(_CONNECTIONS)]
 
     def run(self, rate: float, seconds: float, *, at_random: bool) -> dict[str, float]:
-        """Send for some seconds, wait for the last answers, and return the figures, without those of the first moment."""
+        """Send for some seconds, wait for the last answers, and return the figures without the first moment's."""
         draw = random.Random(1)  # noqa: S311 - arrivals, not secrets
         clock = time.perf_counter
         due = now = clock()
