@@ -83,8 +83,7 @@ def _images(
     for model in models:
         if release is None:
             image = ScoringImage(model, environments.of(model, platforms[model.name]), project=project)
-            register(model, image, project=project, platform=platform)
-            images[model.name] = (model, image)
+            images[model.name] = (model, register(model, image, project=project, platform=platform))
         elif promoted := promoted_image(model, release, project, platforms[model.name]):
             images[model.name] = promoted
     return images

@@ -20,9 +20,8 @@ from components.service_variables import body_limit, service_variables
 if TYPE_CHECKING:
     from components.azure.platform import Platform
     from components.azure.roles import Identity
+    from components.model_image import ModelImage
     from components.project import Project
-    from components.promoted_image import PromotedImage
-    from components.scoring_image import ScoringImage
     from manifest import AciTarget, Model
 
 # What Azure changes only by deleting the group first (azure-native#918).
@@ -55,7 +54,7 @@ class AciService(pulumi.ComponentResource):
         self,
         model: Model,
         target: AciTarget,
-        image: ScoringImage | PromotedImage,
+        image: ModelImage,
         *,
         project: Project,
         platform: Platform,

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from components.azure import Platform
     from components.kubernetes import Cluster
     from components.kubernetes.versions import Trial
+    from components.model_image import ModelImage
     from components.project import Project
-    from components.promoted_image import PromotedImage
-    from components.scoring_image import ScoringImage
     from manifest import AksTarget, Model
 
 
@@ -41,7 +40,7 @@ class AksService(pulumi.ComponentResource):
         self,
         model: Model,
         target: AksTarget,
-        image: ScoringImage | PromotedImage,
+        image: ModelImage,
         *,
         project: Project,
         cluster: Cluster,

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Any
 from manifest.serving import in_bytes
 
 if TYPE_CHECKING:
+    from components.model_image import ModelImage
     from components.project import Project
-    from components.promoted_image import PromotedImage
-    from components.scoring_image import ScoringImage
     from manifest import BatchTarget, Model
 
 
-def exported(
-    model: Model, target: BatchTarget, image: ScoringImage | PromotedImage, *, project: Project
-) -> dict[str, Any]:
+def exported(model: Model, target: BatchTarget, image: ModelImage, *, project: Project) -> dict[str, Any]:
     """Return what is the same on every engine; `engine` and what belongs to one is for that to add.
 
     Args:

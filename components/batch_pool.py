@@ -18,9 +18,8 @@ from manifest.cron import even
 if TYPE_CHECKING:
     from components.azure.platform import Platform
     from components.azure.roles import Identity
+    from components.model_image import ModelImage
     from components.project import Project
-    from components.promoted_image import PromotedImage
-    from components.scoring_image import ScoringImage
     from manifest import BatchTarget, Model
 
 # What Azure refuses to change in a pool, with 400; azure-native would try to.
@@ -52,7 +51,7 @@ class BatchPool(pulumi.ComponentResource):
         self,
         model: Model,
         target: BatchTarget,
-        image: ScoringImage | PromotedImage,
+        image: ModelImage,
         *,
         project: Project,
         platform: Platform,

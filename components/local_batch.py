@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Any
 from components.batch_exports import exported
 
 if TYPE_CHECKING:
+    from components.model_image import ModelImage
     from components.project import Project
-    from components.promoted_image import PromotedImage
-    from components.scoring_image import ScoringImage
     from manifest import BatchTarget, Model
 
 
-def local_batch(
-    model: Model, target: BatchTarget, image: ScoringImage | PromotedImage, *, project: Project
-) -> dict[str, Any]:
+def local_batch(model: Model, target: BatchTarget, image: ModelImage, *, project: Project) -> dict[str, Any]:
     """Return what the stack exports of a batch target: nothing runs before there is a job.
 
     Args:

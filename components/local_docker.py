@@ -14,9 +14,8 @@ from components.service_variables import COLLECTED, VOLUME, body_limit, service_
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from components.model_image import ModelImage
     from components.project import Project
-    from components.promoted_image import PromotedImage
-    from components.scoring_image import ScoringImage
     from manifest import Environment, LocalDockerTarget, Model
 
 _RELOAD_MOUNT = "/mnt/source"
@@ -42,7 +41,7 @@ class LocalDocker(pulumi.ComponentResource):
         self,
         model: Model,
         target: LocalDockerTarget,
-        image: ScoringImage | PromotedImage,
+        image: ModelImage,
         *,
         project: Project,
         opts: pulumi.ResourceOptions | None = None,

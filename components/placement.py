@@ -20,12 +20,11 @@ if TYPE_CHECKING:
     from components.azure import Platform
     from components.iot_edge_module import IotEdgeBase
     from components.kubernetes import Cluster
+    from components.model_image import ModelImage
     from components.project import Project
-    from components.promoted_image import PromotedImage
-    from components.scoring_image import ScoringImage
     from manifest import AnyTarget, Environment, Model
 
-    Images = dict[str, tuple[Model, ScoringImage | PromotedImage]]
+    Images = dict[str, tuple[Model, ModelImage]]
 
 
 def platform_for(targets: Sequence[AnyTarget], environment: Environment) -> Platform | None:
@@ -119,7 +118,7 @@ class Placement:
             raise TypeError("a target in Azure is placed on a stack without a platform")
         return self._platform
 
-    def _batch(self, model: Model, target: BatchTarget, image: ScoringImage | PromotedImage) -> dict[str, Any]:
+    def _batch(self, model: Model, target: BatchTarget, image: ModelImage) -> dict[str, Any]:
         if needs_cluster(target):
             from components.kubernetes.batch_jobs import ClusterBatch
 

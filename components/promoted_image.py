@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pulumi
 
+from components.model_image import ModelImage
 from releases import ReleaseError, ReleaseStore, release_location
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class PromotedImage(pulumi.ComponentResource):
     Attributes:
         platforms: What it was built for; empty where its release does not tell.
         tag: The model's version and the beginning of the digest.
-        ref: The image's name with its digest; targets take this one.
+        ref: The image's name with its digest.
     """
 
     platforms: tuple[str, ...]
@@ -69,7 +70,7 @@ def promoted_release(project: Project) -> Release:
 
 def promoted_image(
     model: Model, release: Release, project: Project, platforms: Sequence[str]
-) -> tuple[Model, PromotedImage] | None:
+) -> tuple[Model, ModelImage] | None:
     """Return a model in the version that was promoted, and its image; None where it was not promoted.
 
     Args:
@@ -93,4 +94,5 @@ def promoted_image(
             f"{lacking}. `slipway:platforms: [{', '.join(platforms)}]` in Pulumi.{release.stack}.yaml has it built for "
             f"{'that' if len(platforms) == 1 else 'these'} there; promote it then."
         )
-    return model.model_copy(update={"version": released.version}), PromotedImage(released, project=project)
+    image = PromotedImage(released, project=project)
+    return model.model_copy(update={"version": released.version}), ModelImage(image.ref, image.tag, image.platforms)

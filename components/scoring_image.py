@@ -17,7 +17,6 @@ from manifest import content
 if TYPE_CHECKING:
     from components.environment_image import EnvironmentImage
     from components.project import Project
-    from components.registered_model import RegisteredModel
     from manifest import Model
 
 _MODEL_CONTEXT = "model"
@@ -31,7 +30,7 @@ class ScoringImage(pulumi.ComponentResource):
     Attributes:
         platforms: What it is built for: those of its environment.
         tag: Version and content hash: known before the image is built, the same on every machine.
-        ref: The image's name with its digest; targets take this one.
+        ref: The image's name with its digest.
     """
 
     platforms: tuple[str, ...]
@@ -87,14 +86,6 @@ class ScoringImage(pulumi.ComponentResource):
         )
         self.ref = pulumi.Output.concat(project.repository, f"/{name}@", image.digest)
         self.register_outputs({"ref": self.ref, "tag": self.tag})
-
-    def bind(self, registered: RegisteredModel) -> None:
-        """Have what takes `ref` wait until the model's version is bound to its bytes.
-
-        Args:
-            registered: That version. It comes after the image: one that cannot answer binds nothing.
-        """
-        self.ref = pulumi.Output.all(self.ref, registered.urn).apply(lambda both: str(both[0]))
 
 
 def _dockerfile(model: Model) -> str:

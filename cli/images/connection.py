@@ -16,6 +16,8 @@ from cli.images.names import is_local
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import tenacity
+
 T = TypeVar("T")
 _TRIES = 4
 _FIRST_WAIT_SECONDS = 0.5
@@ -124,22 +126,24 @@ class Connection:
         Raises:
             RegistryError: It fails each time.
         """
-        for left in reversed(range(_TRIES)):
-            asked = 0.0
-            try:
-                return act()
-            except httpx.TransportError as error:
-                if not left:
-                    raise RegistryError(
-                        f"The registry {self.host} does not answer: {str(error) or type(error).__name__}."
-                    ) from None
-            except _BusyError as error:
-                if not left:
-                    # No longer as busy: an `again` around this one would do all the tries again.
-                    raise RegistryError(str(error)) from None
-                asked = error.seconds
-            self._wait(max(asked, _FIRST_WAIT_SECONDS * 2 ** (_TRIES - 1 - left)))
-        raise AssertionError  # The last try returns or raises.
+        import tenacity  # noqa: PLC0415 - few commands ask a registry
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type((httpx.TransportError, _BusyError)),
+            stop=tenacity.stop_after_attempt(_TRIES),
+            wait=_pause,
+            sleep=self._wait,
+            reraise=True,
+        )
+        try:
+            return retrying(act)
+        except httpx.TransportError as error:
+            raise RegistryError(
+                f"The registry {self.host} does not answer: {str(error) or type(error).__name__}."
+            ) from None
+        except _BusyError as error:
+            # No longer as busy: an `again` around this one would do all the tries again.
+            raise RegistryError(str(error)) from None
 
     def _expect(self, answer: httpx.Response, codes: tuple[int, ...], what: str) -> None:
         told = f"The registry {self.host} {what} (HTTP {answer.status_code})."
@@ -151,6 +155,13 @@ class Connection:
         if answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
             hint = f"Log in first, with rights to pull and push: docker login {self.host}"
         raise RegistryError(told, hint=hint)
+
+
+def _pause(state: tenacity.RetryCallState) -> float:
+    """How long to wait after a try: longer each time, and as long as the registry asks."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.seconds if isinstance(error, _BusyError) else 0.0
+    return max(asked, _FIRST_WAIT_SECONDS * 2 ** (state.attempt_number - 1))
 
 
 def _seconds(retry_after: str) -> float:

@@ -13,9 +13,8 @@ from jobs.kubernetes_job import LATER, scheduled_job
 
 if TYPE_CHECKING:
     from components.kubernetes import Cluster
+    from components.model_image import ModelImage
     from components.project import Project
-    from components.promoted_image import PromotedImage
-    from components.scoring_image import ScoringImage
     from manifest import BatchTarget, Model
 
 
@@ -32,7 +31,7 @@ class ClusterBatch(pulumi.ComponentResource):
         self,
         model: Model,
         target: BatchTarget,
-        image: ScoringImage | PromotedImage,
+        image: ModelImage,
         *,
         project: Project,
         cluster: Cluster,
@@ -69,7 +68,7 @@ class ClusterBatch(pulumi.ComponentResource):
         schedule: str,
         model: Model,
         target: BatchTarget,
-        image: ScoringImage | PromotedImage,
+        image: ModelImage,
         cluster: Cluster,
     ) -> None:
         namespace = cluster.namespace(None)

@@ -66,6 +66,12 @@ def all_ready(server: Server, count: int) -> list[int]:
     return workers(server)
 
 
+def wakes(processes: list[int]) -> int:
+    """How often processes were woken so far: each time, one gave the processor away."""
+    texts = (Path(f"/proc/{process}/status").read_text(encoding="ascii") for process in processes)
+    return sum(int(text.split("\nvoluntary_ctxt_switches:")[1].split()[0]) for text in texts)
+
+
 def alive(process: int) -> bool:
     try:
         state = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(") ")[2][0]
@@ -105,6 +111,20 @@ class Load:
                 self.answers.append(httpx.post(self.url, content="", timeout=PATIENCE_SECONDS, verify=context))
             except httpx.TransportError as error:
                 self.errors.append(error)
+
+
+# Rest
+
+
+def test_a_service_that_nobody_asks_hardly_wakes(tmp_path):
+    with serving(tmp_path, PID, WORKER_COUNT="2") as server:
+        processes = [server.process.pid, *all_ready(server, 2)]
+        # What the last answer left to do, and the look that finds nothing more.
+        time.sleep(1)
+        before = wakes(processes)
+        time.sleep(2)
+        # Each looks at its state twice a second; a slow machine can only make it fewer.
+        assert wakes(processes) - before <= 2 * len(processes) * 4
 
 
 # Death
