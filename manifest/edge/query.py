@@ -6,36 +6,29 @@ makes a comparison neither true nor false.
 
 from __future__ import annotations
 
-import enum
-import math
-import operator
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
+from manifest.edge.query_values import (
+    FUNCTIONS,
+    UNDEFINED,
+    Lookup,
+    Path,
+    Value,
+    among,
+    both,
+    calculated,
+    compared,
+    either,
+    negated,
+)
 from manifest.problems import shown
 
 
 class QueryError(ValueError):
     """A condition that the hub would refuse; its text says where and why."""
 
-
-class Missing(enum.Enum):
-    """The type of UNDEFINED and UNKNOWN."""
-
-    UNDEFINED = "undefined"
-    UNKNOWN = "unknown"
-
-
-UNDEFINED: Final = Missing.UNDEFINED
-"""There is no such property."""
-UNKNOWN: Final = Missing.UNKNOWN
-"""There may or may not be one: what a check cannot know before a message comes."""
-
-Path = tuple[str | int, ...]
-Lookup = Callable[[Path], Any]
-_Value = Callable[[Lookup], Any]
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -76,7 +69,7 @@ class Condition:
 
     text: str
     paths: frozenset[Path]
-    _value: _Value
+    _value: Value
 
     def holds(self, lookup: Lookup) -> bool | None:
         """Evaluate it.
@@ -148,36 +141,36 @@ class _Parser:
         if self._peek().kind != "end":
             raise self._wrong("there is more than one condition,")
 
-    def disjunction(self, depth: int) -> _Value:
+    def disjunction(self, depth: int) -> Value:
         if depth > _DEEPEST:
             raise QueryError("it is nested too deeply")
         left = self._conjunction(depth)
         while self._word("OR"):
-            left = _either(left, self._conjunction(depth))
+            left = either(left, self._conjunction(depth))
         return left
 
-    def _conjunction(self, depth: int) -> _Value:
+    def _conjunction(self, depth: int) -> Value:
         left = self._negation(depth)
         while self._word("AND"):
-            left = _both(left, self._negation(depth))
+            left = both(left, self._negation(depth))
         return left
 
-    def _negation(self, depth: int) -> _Value:
+    def _negation(self, depth: int) -> Value:
         if depth > _DEEPEST:
             raise QueryError("it is nested too deeply")
         if self._word("NOT"):
-            return _not(self._negation(depth + 1))
+            return negated(self._negation(depth + 1))
         return self._comparison(depth)
 
-    def _comparison(self, depth: int) -> _Value:
+    def _comparison(self, depth: int) -> Value:
         left = self._sum(depth)
         if sign := self._sign(*_COMPARISONS):
-            return _compared(sign, left, self._sum(depth))
+            return compared(sign, left, self._sum(depth))
         if word := self._word("IN", "NIN"):
-            return _among(left, self._list(depth), inside=word == "IN")
+            return among(left, self._list(depth), inside=word == "IN")
         return left
 
-    def _list(self, depth: int) -> list[_Value]:
+    def _list(self, depth: int) -> list[Value]:
         self._need("[")
         found = [self._sum(depth)]
         while self._sign(","):
@@ -185,19 +178,19 @@ class _Parser:
         self._need("]")
         return found
 
-    def _sum(self, depth: int) -> _Value:
+    def _sum(self, depth: int) -> Value:
         left = self._product(depth)
         while sign := self._sign("+", "-"):
-            left = _calculated(sign, left, self._product(depth))
+            left = calculated(sign, left, self._product(depth))
         return left
 
-    def _product(self, depth: int) -> _Value:
+    def _product(self, depth: int) -> Value:
         left = self._operand(depth)
         while sign := self._sign("*", "/", "%"):
-            left = _calculated(sign, left, self._operand(depth))
+            left = calculated(sign, left, self._operand(depth))
         return left
 
-    def _operand(self, depth: int) -> _Value:
+    def _operand(self, depth: int) -> Value:
         if depth > _DEEPEST:
             raise QueryError("it is nested too deeply")
         if self._sign("("):
@@ -205,7 +198,7 @@ class _Parser:
             self._need(")")
             return value
         if self._sign("-"):
-            return _calculated("-", lambda _: 0, self._operand(depth + 1))
+            return calculated("-", lambda _: 0, self._operand(depth + 1))
         token = self._peek()
         if token.kind == "number":
             number = float(self._take().text)
@@ -221,12 +214,12 @@ class _Parser:
         name = self._take()
         return self._call(name, depth) if self._sign("(") else self._path(name.text)
 
-    def _call(self, name: _Token, depth: int) -> _Value:
+    def _call(self, name: _Token, depth: int) -> Value:
         function = name.text.upper()
         if function not in FUNCTIONS:
             raise QueryError(f"there is no function {shown(name.text)}; there are {', '.join(sorted(FUNCTIONS))}")
         count, apply = FUNCTIONS[function]
-        arguments: list[_Value] = []
+        arguments: list[Value] = []
         if not self._sign(")"):
             arguments.append(self.disjunction(depth + 1))
             while self._sign(","):
@@ -236,7 +229,7 @@ class _Parser:
             raise QueryError(f"it gives {function} {len(arguments)} arguments; it takes {' or '.join(map(str, count))}")
         return lambda lookup: apply(*(one(lookup) for one in arguments))
 
-    def _path(self, first: str) -> _Value:
+    def _path(self, first: str) -> Value:
         path: list[str | int] = [first]
         while True:
             if self._sign("."):
@@ -280,163 +273,3 @@ def _unquoted(text: str) -> str:
     inner = text[1:-1]
     inner = inner.replace("''", "'") if text[0] == "'" else inner
     return re.sub(r"\\(.)", r"\1", inner)
-
-
-# What values are made of. Unknown beats undefined, and both beat a value, except where the outcome is certain.
-
-
-def _absent(*values: Any) -> Missing | None:
-    if UNKNOWN in values:
-        return UNKNOWN
-    return UNDEFINED if UNDEFINED in values else None
-
-
-def _truth(value: Any) -> bool | Missing:
-    return value if isinstance(value, bool | Missing) else UNDEFINED
-
-
-def _either(left: _Value, right: _Value) -> _Value:
-    def value(lookup: Lookup) -> bool | Missing:
-        values = (_truth(left(lookup)), _truth(right(lookup)))
-        return True if True in values else _absent(*values) or False
-
-    return value
-
-
-def _both(left: _Value, right: _Value) -> _Value:
-    def value(lookup: Lookup) -> bool | Missing:
-        values = (_truth(left(lookup)), _truth(right(lookup)))
-        return False if False in values else _absent(*values) or True
-
-    return value
-
-
-def _not(inner: _Value) -> _Value:
-    def value(lookup: Lookup) -> bool | Missing:
-        truth = _truth(inner(lookup))
-        return truth if isinstance(truth, Missing) else not truth
-
-    return value
-
-
-def _compare(sign: str, left: Any, right: Any) -> bool | Missing:
-    absent = _absent(left, right)
-    if absent:
-        return absent
-    numbers = _is_number(left) and _is_number(right)
-    if sign == "=":
-        return bool(left == right) if numbers or type(left) is type(right) else False
-    if sign in {"!=", "<>"}:
-        return not _compare("=", left, right)
-    if not numbers and not (isinstance(left, str) and isinstance(right, str)):
-        return UNDEFINED
-    return bool({"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[sign])
-
-
-def _compared(sign: str, left: _Value, right: _Value) -> _Value:
-    return lambda lookup: _compare(sign, left(lookup), right(lookup))
-
-
-def _among(left: _Value, items: list[_Value], *, inside: bool) -> _Value:
-    def value(lookup: Lookup) -> bool | Missing:
-        given = left(lookup)
-        same = [_compare("=", given, one(lookup)) for one in items]
-        found = True if True in same else _absent(*same) or False
-        return found if isinstance(found, Missing) else found is inside
-
-    return value
-
-
-_CALCULATIONS: Final[dict[str, Callable[[float, float], float]]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "%": math.fmod,
-}
-
-
-def _calculated(sign: str, left: _Value, right: _Value) -> _Value:
-    def value(lookup: Lookup) -> float | Missing:
-        one, other = left(lookup), right(lookup)
-        if absent := _absent(one, other):
-            return absent
-        if not (_is_number(one) and _is_number(other)) or (sign in "/%" and other == 0):
-            return UNDEFINED
-        return _CALCULATIONS[sign](float(one), float(other))
-
-    return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _defined(value: Any) -> bool | Missing:
-    return UNKNOWN if value is UNKNOWN else value is not UNDEFINED
-
-
-def _is(test: Callable[[Any], bool]) -> Callable[[Any], Any]:
-    return lambda value: UNKNOWN if value is UNKNOWN else value is not UNDEFINED and test(value)
-
-
-def _texts(apply: Callable[..., Any]) -> Callable[..., Any]:
-    def called(*values: Any) -> Any:
-        if absent := _absent(*values):
-            return absent
-        return apply(*values) if all(isinstance(one, str) for one in values) else UNDEFINED
-
-    return called
-
-
-def _numbers(apply: Callable[..., Any]) -> Callable[..., Any]:
-    def called(*values: Any) -> Any:
-        if absent := _absent(*values):
-            return absent
-        try:
-            return apply(*values) if all(_is_number(one) for one in values) else UNDEFINED
-        except (ValueError, OverflowError):
-            return UNDEFINED
-
-    return called
-
-
-def _as_number(value: Any) -> Any:
-    if isinstance(value, Missing) or _is_number(value):
-        return value
-    try:
-        return float(value) if isinstance(value, str) else UNDEFINED
-    except ValueError:
-        return UNDEFINED
-
-
-_starts, _ends = _texts(str.startswith), _texts(str.endswith)
-FUNCTIONS: Final[dict[str, tuple[tuple[int, ...], Callable[..., Any]]]] = {
-    "IS_DEFINED": ((1,), _defined),
-    "IS_NULL": ((1,), _is(lambda value: value is None)),
-    "IS_BOOL": ((1,), _is(lambda value: isinstance(value, bool))),
-    "IS_NUMBER": ((1,), _is(_is_number)),
-    "IS_STRING": ((1,), _is(lambda value: isinstance(value, str))),
-    "IS_OBJECT": ((1,), _is(lambda value: isinstance(value, dict))),
-    "IS_ARRAY": ((1,), _is(lambda value: isinstance(value, list))),
-    "IS_PRIMITIVE": ((1,), _is(lambda value: not isinstance(value, dict | list))),
-    "AS_NUMBER": ((1,), _as_number),
-    "ABS": ((1,), _numbers(abs)),
-    "EXP": ((1,), _numbers(math.exp)),
-    "POWER": ((2,), _numbers(math.pow)),
-    "SQUARE": ((1,), _numbers(lambda value: value * value)),
-    "SQRT": ((1,), _numbers(math.sqrt)),
-    "CEILING": ((1,), _numbers(math.ceil)),
-    "FLOOR": ((1,), _numbers(math.floor)),
-    "SIGN": ((1,), _numbers(lambda value: (value > 0) - (value < 0))),
-    "LENGTH": ((1,), _texts(len)),
-    "LOWER": ((1,), _texts(str.lower)),
-    "UPPER": ((1,), _texts(str.upper)),
-    "CONTAINS": ((2,), _texts(lambda text, part: part in text)),
-    "STARTS_WITH": ((2,), _starts),
-    "STARTSWITH": ((2,), _starts),
-    "ENDS_WITH": ((2,), _ends),
-    "ENDSWITH": ((2,), _ends),
-    "INDEX_OF": ((2,), _texts(str.find)),
-}
-"""By name: how many arguments each takes, and what it does."""

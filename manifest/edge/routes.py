@@ -6,13 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from manifest.edge.query import UNKNOWN, Condition, QueryError, parse
+from manifest.edge.query import Condition, QueryError, parse
+from manifest.edge.query_values import UNKNOWN
 from manifest.problems import closest, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from manifest.edge.query import Path
+    from manifest.edge.query_values import Path
 
 _ROUTE = re.compile(r"\s*FROM\s+(\S+)(?:\s+WHERE\s+(.+?))?\s+INTO\s+(\S.*?)\s*", re.IGNORECASE | re.DOTALL)
 _NAME = r"[A-Za-z0-9_$-]+"

@@ -6,13 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from manifest.edge.query import UNDEFINED, QueryError, parse, value_at
+from manifest.edge.query import QueryError, parse, value_at
+from manifest.edge.query_values import UNDEFINED
 from standins.iot_hub.failure import HubError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from manifest.edge.query import Condition, Path
+    from manifest.edge.query import Condition
+    from manifest.edge.query_values import Path
 
 _QUERY = re.compile(
     r"\s*SELECT\s+(?P<what>.+?)\s+FROM\s+(?P<source>devices\.modules|devices)(?:\s+WHERE\s+(?P<where>.+?))?\s*",

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifest.edge.query import UNDEFINED, UNKNOWN, QueryError, parse, value_at
+from manifest.edge.query import QueryError, parse, value_at
+from manifest.edge.query_values import UNDEFINED, UNKNOWN
 from manifest.edge.routes import Endpoints, RouteError, loop, parse_route, wrong_ends
 
 TWIN = {
