@@ -161,7 +161,7 @@ def _pause(state: tenacity.RetryCallState) -> float:
     """How long to wait after a try: longer each time, and as long as the registry asks."""
     error = state.outcome.exception() if state.outcome else None
     asked = error.seconds if isinstance(error, _BusyError) else 0.0
-    return max(asked, _FIRST_WAIT_SECONDS * 2 ** (state.attempt_number - 1))
+    return float(max(asked, _FIRST_WAIT_SECONDS * 2 ** (state.attempt_number - 1)))
 
 
 def _seconds(retry_after: str) -> float:
