@@ -12,9 +12,9 @@ from scoring.config_file import merged
 from scoring.edge.settings import EdgeSettings
 from scoring.process import prepare, shorten_end
 from scoring.script import watch_source
-from scoring.server.connection import CAN_LISTEN
 from scoring.server.features import Features
 from scoring.server.master import START_FAILED, Master
+from scoring.server.receiving import CAN_LISTEN
 from scoring.server.worker import BACKLOG
 from scoring.settings import Settings
 from scoring.telemetry import log

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.server import connection as module
+from scoring.server import receiving as module
 from tests.unit.server_harness import Handler, Wire, chunked, request, responses
 
 GET = request()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from scoring.server.connection import MAX_HEAD_BYTES
+from scoring.server.receiving import MAX_HEAD_BYTES
 from tests.unit.scoring_harness import PATIENCE_SECONDS, Server, environment, serving, until, write
 from tests.unit.security_harness import issue
 from tests.unit.server_harness import Gates, Peer, peer, request
