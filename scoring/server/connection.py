@@ -20,8 +20,8 @@ from scoring.server.receiving import HEAD_SECONDS, KEEP_ALIVE_SECONDS, STALLED_S
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Most clients read an answer only after they have sent all, so what is too much has to be read for a while.
-_LINGER_SECONDS = 5.0
+# Most clients read an answer only after they have sent all, so what is too much is read away for as long as nginx does.
+_LINGER_SECONDS = 30.0
 # Requests that a peer sent ahead of their answers; further ones stay with the kernel.
 _MAX_AHEAD = 16
 _MAX_AHEAD_BYTES = 1024 * 1024
@@ -84,8 +84,6 @@ class Connection(asyncio.Protocol):
         self._asked_whether_left = False
         # No more requests are taken; what still comes is read away.
         self._finished = False
-        # What was read away.
-        self._lingered_bytes = 0
 
     # asyncio's side
 
@@ -112,13 +110,8 @@ class Connection(asyncio.Protocol):
             self._abandon = None
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came."""
-        if self._finished:
-            self._lingered_bytes += len(data)
-            if self._lingered_bytes > self._handler.max_body_bytes:
-                self._close()
-        # The answer of one that was refused waits for those before it, and nothing comes after it.
-        elif not self._receiver.is_over:
+        """Parse what came; after a refusal nothing is, and its answer may still wait for those before it."""
+        if not self._receiver.is_over:
             self._receiver.feed(data)
 
     def eof_received(self) -> bool:
@@ -227,7 +220,7 @@ class Connection(asyncio.Protocol):
 
     def drain(self) -> None:
         """Close it as soon as nothing is under way on it."""
-        if self.is_idle and not self._writing_paused:
+        if self._finished or (self.is_idle and not self._writing_paused):
             self._close()
 
     @property

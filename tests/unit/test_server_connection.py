@@ -289,16 +289,25 @@ def test_a_peer_that_still_sends_has_time_to_read_its_refusal(asked):
     assert wire.end().transport.is_closed
 
 
-def test_a_refused_peer_that_sends_without_end_is_cut_off():
-    wire = Wire().send(request("POST", Content_Length="5000"), b"x" * 500)
+def test_a_refused_peer_may_send_much_before_it_reads_that():
+    wire = Wire().send(request("POST", Content_Length="5000"), *[b"x" * 500] * 100)
+    assert wire.statuses == [413]
     assert not wire.transport.is_closed
-    assert wire.send(b"x" * 501).transport.is_closed
 
 
-def test_a_refused_peer_that_stays_is_cut_off_after_a_while():
+@pytest.mark.parametrize("sends", [b"", b"x"])
+def test_a_refused_peer_that_stays_is_cut_off_after_a_while(sends):
     wire = Wire().send(request("POST", Content_Length="5000"))
-    assert not wire.wait(4).transport.is_closed
-    assert wire.wait(2).transport.is_aborted
+    for _ in range(29):
+        assert not wire.send(sends).wait(1).transport.is_closed
+    assert wire.send(sends).wait(2).transport.is_aborted
+
+
+def test_a_drain_does_not_wait_for_a_refused_peer():
+    wire = Wire().send(request("POST", Content_Length="5000"))
+    assert not wire.transport.is_closed
+    wire.connection.drain()
+    assert wire.transport.is_closed
 
 
 def test_reading_pauses_while_many_requests_wait_for_their_turn():
