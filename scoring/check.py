@@ -10,7 +10,7 @@ import orjson
 
 from scoring import failure
 from scoring.config_file import merged
-from scoring.lane import Job
+from scoring.job import Job
 from scoring.process import prepare
 from scoring.request import Request
 from scoring.schema import Schema, SchemaError

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import queue
 import threading
 import time
 from collections import deque
@@ -17,8 +16,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from scoring.interrupts import Interrupted, Interruptible
+from scoring.job import Group, Job
 from scoring.request import Request
 from scoring.scorer import Failed
+from scoring.wakes import Bell, Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,55 +42,6 @@ class DeadlineError(Exception):
 
 class ShutdownError(Exception):
     """The server stopped before a call was answered."""
-
-
-class Job:
-    """A call on its way through a lane.
-
-    Attributes:
-        settled: Whether its outcome was told, or nobody wants it any more.
-        batch: How many calls run() took at once.
-        leads: Whether it is the first of those.
-    """
-
-    __slots__ = ("batch", "deadline", "group", "leads", "outcome", "request", "settled", "since", "size", "tell")
-
-    def __init__(
-        self,
-        request: Request,
-        tell: Callable[[Job, Outcome], None] | None = None,
-        since: float = 0.0,
-        deadline: float = 0.0,
-    ) -> None:
-        """Make a job.
-
-        Args:
-            request: What to answer.
-            tell: Called on the event loop with the outcome, once at most; None where a lane is not involved.
-            since: When it came, on the clock of time.monotonic().
-            deadline: When it is answered for the script, on the same clock.
-        """
-        self.request = request
-        self.size = len(request.body)
-        self.tell = tell
-        self.since = since
-        self.deadline = deadline
-        self.settled = False
-        self.outcome: Outcome | None = None
-        self.batch = 1
-        self.leads = True
-        # What breaks the call off.
-        self.group: _Group | asyncio.Task[None] | None = None
-
-
-class _Group:
-    """The calls that a thread has in hand: one, or a batch."""
-
-    __slots__ = ("jobs", "worker")
-
-    def __init__(self, jobs: list[Job], worker: Interruptible) -> None:
-        self.jobs = jobs
-        self.worker = worker
 
 
 class Lane:
@@ -119,19 +71,21 @@ class Lane:
         self._threads = threads
         self._scorer: Scorer | None = None
         self._loader: Interruptible | None = None
-        self._waiting: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        # Set when a call has come, for what gathers a batch: a SimpleQueue's get() with a timeout that passes just when
-        # it looks at the clock waits for ever (seen with Python 3.11).
+        self._waiting: Line[Job] = Line()
+        # Set when a call has come, for what gathers a batch.
         self._arrived = threading.Event()
         self._gathering = threading.Lock()
         # In the order of their deadlines, which are all as far away.
         self._unanswered: dict[Job, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._done: deque[Job] = deque()
+        self._bell = Bell(self._loop, self._deliver)
         self._delivering = False
         self._collecting = False
-        self._running: set[_Group] = set()
+        self._running: set[Group] = set()
         self._closing = False
+        # Threads that have not ended.
+        self._alive = 1
         threading.Thread(target=self._live, name="script", daemon=True).start()
 
     @property
@@ -218,15 +172,17 @@ class Lane:
         scorer = self._scorer
         self._on_loop(self._report_loaded, error)
         if scorer is None:
-            return
-        if scorer.is_async and scorer.loop is not None:
+            self._on_loop(self._leave)
+        elif scorer.is_async and scorer.loop is not None:
             self._start_waiting()
             scorer.loop.run_forever()
             scorer.loop.close()
-            return
-        for _ in range(self._threads - 1):
-            threading.Thread(target=self._work, args=(scorer,), name="script", daemon=True).start()
-        self._work(scorer)
+            self._on_loop(self._leave)
+        else:
+            self._alive = self._threads
+            for _ in range(self._threads - 1):
+                threading.Thread(target=self._work, args=(scorer,), name="script", daemon=True).start()
+            self._work(scorer)
 
     def _work(self, scorer: Scorer) -> None:
         """Answer calls, one after the other or a batch at a time."""
@@ -236,21 +192,26 @@ class Lane:
                 self._work_on(jobs, scorer, worker)
                 # Not to be kept until the next ones come: their bodies may be large.
                 del jobs
-            return
-        while (job := self._waiting.get()) is not None:
-            if not job.settled:
-                self._work_on([job], scorer, worker)
-            # As above.
-            del job
+        else:
+            while (job := self._waiting.get()) is not None:
+                if not job.settled:
+                    self._work_on([job], scorer, worker)
+                # As above.
+                del job
+        self._on_loop(self._leave)
 
     def _work_on(self, jobs: list[Job], scorer: Scorer, worker: Interruptible) -> None:
-        group = _Group(jobs, worker)
+        group = Group(jobs, worker)
         for job in jobs:
             job.group = group
         self._running.add(group)
         with contextlib.suppress(Interrupted):
             worker.run(group, partial(_answer, scorer, group))
         self._running.discard(group)
+        if self._collecting:
+            # Many are under way: what they took is better given back while it is in the processor's cache.
+            for job in jobs:
+                job.arguments = None
         self._hand_back(jobs)
 
     def _gather(self, batching: Batching) -> list[Job]:
@@ -267,15 +228,10 @@ class Lane:
             until = first.since + batching.max_wait_ms / 1000
             while len(jobs) < batching.max_size:
                 self._arrived.clear()
-                try:
-                    job = self._waiting.get_nowait()
-                except queue.Empty:
+                job = self._waiting.take()
+                if job is None:
                     if batching.max_wait_ms and self._arrived.wait(until - time.monotonic()):
                         continue
-                    break
-                if job is None:
-                    # The end, which is for after this batch.
-                    self._waiting.put(None)
                     break
                 if not job.settled:
                     jobs.append(job)
@@ -283,10 +239,9 @@ class Lane:
 
     def _start_waiting(self) -> None:
         """Start the calls that came while a coroutine's script was loading."""
-        with contextlib.suppress(queue.Empty):
-            while (job := self._waiting.get_nowait()) is not None:
-                if self._scorer is not None and self._scorer.loop is not None:
-                    self._scorer.loop.call_soon(self._start, job)
+        while (job := self._waiting.take()) is not None:
+            if self._scorer is not None and self._scorer.loop is not None:
+                self._scorer.loop.call_soon(self._start, job)
 
     def _start(self, job: Job) -> None:
         """Start a coroutine, on the script's own event loop."""
@@ -308,13 +263,13 @@ class Lane:
 
     def _hand_back(self, jobs: list[Job]) -> None:
         self._done.extend(jobs)
-        if self._collecting and not self._waiting.empty():
+        if self._collecting and self._waiting:
             # More to do: `_collect` is on its way.
             return
         # Clear until delivery begins: what is appended before that is delivered with it.
         if not self._delivering:
             self._delivering = True
-            self._on_loop(self._deliver)
+            self._bell.ring()
 
     def _on_loop(self, function: Callable[..., None], *arguments: object) -> None:
         # A closed loop: the process is about to end.
@@ -368,7 +323,7 @@ class Lane:
 
     def _break_off(self, job: Job) -> None:
         group = job.group
-        if isinstance(group, _Group):
+        if isinstance(group, Group):
             # The others of a batch still want their answers.
             if all(member.settled for member in group.jobs):
                 group.worker.interrupt(group)
@@ -378,7 +333,7 @@ class Lane:
             self._scorer.loop.call_soon_threadsafe(_cancel, group, turned)
             self._loop.call_later(_STUCK_SECONDS, self._look_whether_it_turned, turned)
 
-    def _look_whether_stuck(self, group: _Group) -> None:
+    def _look_whether_stuck(self, group: Group) -> None:
         self.is_stuck = self.is_stuck or group in self._running
 
     def _look_whether_it_turned(self, turned: list[bool]) -> None:
@@ -416,9 +371,16 @@ class Lane:
             if self._scorer.is_async and self._scorer.loop is not None:
                 self._scorer.loop.call_soon_threadsafe(self._scorer.loop.stop)
                 return
-            for _ in range(self._threads):
-                self._waiting.put(None)
+            self._waiting.end()
             self._arrived.set()
+
+    def _leave(self) -> None:
+        """Count a thread that has ended; the last one leaves nothing behind."""
+        self._alive -= 1
+        if not self._alive:
+            self._deliver()
+            self._waiting.close()
+            self._bell.close()
 
 
 def _cancel(task: asyncio.Task[None] | None, turned: list[bool]) -> None:
@@ -427,7 +389,7 @@ def _cancel(task: asyncio.Task[None] | None, turned: list[bool]) -> None:
         task.cancel()
 
 
-def _answer(scorer: Scorer, group: _Group) -> None:
+def _answer(scorer: Scorer, group: Group) -> None:
     # A caller may be gone, or have been told of a missed deadline. Looked at where it can be interrupted:
     # a deadline that passes after this look breaks the call off.
     wanted = [job for job in group.jobs if not job.settled]

@@ -60,6 +60,7 @@ class Task(Protocol):
     outcome: Outcome | None
     batch: int
     leads: bool
+    arguments: dict[str, Any] | None
 
 
 class Scorer:
@@ -144,7 +145,7 @@ class Scorer:
     def score(self, task: Task) -> None:
         """Call run() for one request, and wait for it where it is a coroutine."""
         try:
-            arguments = self._arguments(task.request)
+            arguments = task.arguments = self._arguments(task.request)
             if self.batching is not None:
                 arguments = {name: [value] for name, value in arguments.items()}
             started = time.perf_counter()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from scoring.lane import Job
+    from scoring.job import Job
     from scoring.request import Request
     from scoring.scorer import Outcome
     from scoring.script import Script

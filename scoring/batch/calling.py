@@ -18,7 +18,7 @@ from scoring import failure
 from scoring.answers import to_json
 from scoring.batch.items import Bad, Files, Items, as_text
 from scoring.batch.settings import AUTO, FILES, REQUESTS, ROWS
-from scoring.lane import Job
+from scoring.job import Job
 from scoring.request import Request
 from scoring.scorer import Failed, Scored
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from scoring.edge.settings import EdgeSettings
     from scoring.edge.store import Message
-    from scoring.lane import Job
+    from scoring.job import Job
     from scoring.scorer import Outcome, Scorer
     from scoring.service import Service
     from scoring.settings import Settings

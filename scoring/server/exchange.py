@@ -13,7 +13,8 @@ from scoring.refused import RefusedError
 from scoring.scorer import Scored
 
 if TYPE_CHECKING:
-    from scoring.lane import Job, Lane
+    from scoring.job import Job
+    from scoring.lane import Lane
     from scoring.request import Request
     from scoring.scorer import Outcome
     from scoring.server.app import App

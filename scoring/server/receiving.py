@@ -103,6 +103,7 @@ class Receiver:
         self._clock = clock
         self._parser = httptools.HttpRequestParser(self)
         self._scheme = "http"
+        self._body: list[bytes] = []
         # Of the room for bodies.
         self._taken = 0
         # Bytes that came since the last that made the request longer: of a header, a trailer, a chunk's frame.
@@ -247,7 +248,7 @@ class Receiver:
     def _begin(self) -> None:
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._body: list[bytes] = []
+        self._body = []
         self._body_bytes = 0
         self._head_bytes = 0
         self._in_body = False

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_diabetes, load_digits, load_iris
 
-from scoring.lane import Job
+from scoring.job import Job
 from scoring.request import Request
 from scoring.schema import Schema, SchemaError
 from scoring.scorer import Failed, Scored, Scorer
