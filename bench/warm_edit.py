@@ -2,7 +2,8 @@
 
 All do the same work: build one layer on the same environment, answer the sample in the build, replace the
 container, wait for the new answer. Docker does it twice: the old container is killed, or stopped in order, as Slipway
-does it. Rounds alternate, because machines are noisy.
+does it. An `up` of a program that declares nothing says what the engine alone takes, whatever is deployed by it.
+Rounds alternate, because machines are noisy.
 
     .venv/bin/python bench/warm_edit.py [--rounds 7]
 """
@@ -43,6 +44,11 @@ USER 65532:65532
 RUN ["/opt/venv/bin/python", "-m", "scoring", "check"]
 ENTRYPOINT ["/opt/venv/bin/python", "-m", "scoring"]
 CMD ["serve"]
+"""
+
+
+_EMPTY = """name: empty
+runtime: {name: python, options: {virtualenv: .venv}}
 """
 
 
@@ -89,12 +95,17 @@ def main() -> None:
     docker = _docker()
     sample = (ROOT / "models/iris/sample.json").read_bytes()
     with tempfile.TemporaryDirectory() as temporary:
-        slipway, plain = Path(temporary, "slipway"), Path(temporary, "plain")
+        slipway, plain, empty = (Path(temporary, name) for name in ("slipway", "plain", "empty"))
         slipway.mkdir()
+        empty.mkdir()
         env = project(slipway, _MANIFEST)
         shutil.copytree(ROOT / "models/iris", slipway / "models/iris")
         run(["pulumi", "stack", "init", "bench"], slipway, env)
         (slipway / "Pulumi.bench.yaml").write_text("config:\n  slipway:targets: [local-docker]\n")
+        (empty / "Pulumi.yaml").write_text(_EMPTY)
+        (empty / "__main__.py").write_text("import pulumi\n")
+        (empty / ".venv").symlink_to(ROOT / ".venv")
+        run(["pulumi", "stack", "init", "bench"], empty, env)
         env_docker = {**env, "DOCKER_BUILDKIT": "1"}
         up = ["pulumi", "up", "--yes", "--skip-preview", "--stack", "bench"]
         try:
@@ -143,6 +154,7 @@ def main() -> None:
                 "docker build + docker run": partial(by_docker, in_order=False),
                 "the same, the old one stopped in order": partial(by_docker, in_order=True),
                 "pulumi up": by_pulumi,
+                "pulumi up of an empty program": lambda: run(up, empty, env),
             }
             by_docker(in_order=False)
             rows: dict[str, list[float]] = {name: [] for name in ways}

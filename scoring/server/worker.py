@@ -41,6 +41,9 @@ _SWEEP_SECONDS = 1.0
 # Between two looks at the state: while it can change by itself, and while only a request changes it.
 _TELL_SECONDS, _IDLE_SECONDS = 0.05, 0.5
 _EXIT_SECONDS = 2.0
+# How long a thread in Python code may keep others from running. With Python's own 5 ms, an answer that is ready while
+# the script is at the next request waits as long.
+_TURN_SECONDS = 0.0005
 _log = logging.getLogger("slipway")
 
 
@@ -87,6 +90,7 @@ class Worker:
             load: Gives a scorer; None for a process that only tells the state while the master loads.
             listens_at_once: Whether it answers while it loads: there is no other worker that could tell the state.
         """
+        sys.setswitchinterval(_TURN_SECONDS)
         run_loop(self._live(load, listens_at_once=listens_at_once))
         if not self.service.is_idle:
             # A thread in the script's code would crash while Python takes itself apart.
