@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+import pytest
 
 from tests.unit.scoring_harness import in_background, serving, until, write
+from tests.unit.server_harness import workers
 
 
 def answering(word: str) -> str:
@@ -55,6 +59,28 @@ def test_an_edit_of_a_helper_module_is_taken_over(tmp_path):
         # The same size and time, as two edits within the clock's tick have: the inode still tells them apart.
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         until(lambda: server.score().json() == "two", "the edit is live")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts files by /proc")
+def test_edits_good_and_broken_leave_nothing_open(tmp_path):
+    edits = [answering("good"), answering("async").replace("def run", "async def run"), "def init(): broken"]
+    with reloading(tmp_path, answering("first")) as server:
+        server.wait_for("ready").score()
+        (worker,) = workers(server)
+
+        def opened() -> int:
+            return len(list(Path(f"/proc/{worker}/fd").iterdir()))
+
+        def edit(script: str, attempts: int) -> None:
+            write(tmp_path, "score.py", script)
+            until(lambda: server.status()["reload"]["attempts"] == attempts, "the edit is seen")
+
+        for number, script in enumerate(edits):
+            edit(script, number + 2)
+        before = opened()
+        for number, script in enumerate(edits * 3):
+            edit(script, number + 5)
+        until(lambda: opened() <= before, "what the scripts before had open is closed")
 
 
 def test_a_broken_edit_keeps_the_last_good_script_and_shows_why(tmp_path):
