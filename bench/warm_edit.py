@@ -1,8 +1,8 @@
 """From an edit of score.py to the new answer: `pulumi up` against plain `docker build` and `docker run`.
 
-All do the same work: build one layer on the same environment, answer the sample in the build, replace the
+Three ways do the same work: build one layer on the same environment, answer the sample in the build, replace the
 container, wait for the new answer. Docker does it twice: the old container is killed, or stopped in order, as Slipway
-does it. An `up` of a program that declares nothing says what the engine alone takes, whatever is deployed by it.
+does it. A fourth, an `up` of a program that declares nothing, says what the engine alone takes, whatever it deploys.
 Rounds alternate, because machines are noisy.
 
     .venv/bin/python bench/warm_edit.py [--rounds 7]

@@ -43,7 +43,9 @@ class Line(Generic[Item]):
     def get(self) -> Item | None:
         """Wait for the next item; None when the line has ended and nothing is left."""
         while True:
-            if (item := self.take()) is not None or self._ended:
+            # Asked before the look: what is put before the end is taken after it.
+            ended = self._ended
+            if (item := self.take()) is not None or ended:
                 return item
             self._asleep.append(None)
             # Once more: what came in between woke nobody. It is then woken for nothing some time, which does no harm.

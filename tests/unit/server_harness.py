@@ -131,6 +131,11 @@ def workers(server: Server) -> list[int]:
     return [int(child) for child in listed.split()]
 
 
+def open_files(process: int) -> int:
+    """How many files a process has open, by /proc."""
+    return len(list(Path(f"/proc/{process}/fd").iterdir()))
+
+
 def refuses(port: int) -> bool:
     """Whether nobody listens there any more."""
     try:

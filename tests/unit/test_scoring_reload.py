@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.scoring_harness import in_background, serving, until, write
-from tests.unit.server_harness import workers
+from tests.unit.server_harness import open_files, workers
 
 
 def answering(word: str) -> str:
@@ -68,19 +68,16 @@ def test_edits_good_and_broken_leave_nothing_open(tmp_path):
         server.wait_for("ready").score()
         (worker,) = workers(server)
 
-        def opened() -> int:
-            return len(list(Path(f"/proc/{worker}/fd").iterdir()))
-
         def edit(script: str, attempts: int) -> None:
             write(tmp_path, "score.py", script)
             until(lambda: server.status()["reload"]["attempts"] == attempts, "the edit is seen")
 
         for number, script in enumerate(edits):
             edit(script, number + 2)
-        before = opened()
+        before = open_files(worker)
         for number, script in enumerate(edits * 3):
             edit(script, number + 5)
-        until(lambda: opened() <= before, "what the scripts before had open is closed")
+        until(lambda: open_files(worker) <= before, "what the scripts before had open is closed")
 
 
 def test_a_broken_edit_keeps_the_last_good_script_and_shows_why(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from scoring.wakes import Bell, Line
 from tests.unit.scoring_harness import PATIENCE_SECONDS
+from tests.unit.server_harness import open_files
 
 
 def takers(line: Line[int], count: int) -> tuple[list[threading.Thread], list[int]]:
@@ -32,11 +34,6 @@ def joined(threads: list[threading.Thread]) -> bool:
     for thread in threads:
         thread.join(PATIENCE_SECONDS)
     return not any(thread.is_alive() for thread in threads)
-
-
-def open_files() -> int:
-    """How many files this process has open."""
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
@@ -84,6 +81,22 @@ def test_an_ended_line_still_gives_what_it_has():
     assert (line.get(), line.get(), line.take()) == (1, None, None)
 
 
+def test_what_is_put_and_the_end_after_a_look_that_found_nothing_are_both_seen(monkeypatch):
+    line: Line[int] = Line()
+    looks: list[int | None] = []
+    take = line.take
+
+    def look() -> int | None:
+        looks.append(take())
+        if len(looks) == 1:
+            line.put(1)
+            line.end()
+        return looks[-1]
+
+    monkeypatch.setattr(line, "take", look)
+    assert (line.get(), line.get()) == (1, None)
+
+
 def test_each_ring_is_heard_and_none_after_the_last():
     heard: list[int] = []
     loop = asyncio.new_event_loop()
@@ -128,14 +141,14 @@ def test_rings_that_nobody_hears_never_hold_up_who_rings():
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts files by /proc")
 def test_both_give_their_files_back():
-    before = open_files()
+    before = open_files(os.getpid())
     loop = asyncio.new_event_loop()
-    own = open_files()
+    own = open_files(os.getpid())
     line: Line[int] = Line()
     bell = Bell(loop, lambda: None)
-    assert open_files() == own + 4
+    assert open_files(os.getpid()) == own + 4
     bell.close()
     line.close()
-    assert open_files() == own
+    assert open_files(os.getpid()) == own
     loop.close()
-    assert open_files() == before
+    assert open_files(os.getpid()) == before
