@@ -394,6 +394,6 @@ def _answer(scorer: Scorer, group: Group) -> None:
     # a deadline that passes after this look breaks the call off.
     wanted = [job for job in group.jobs if not job.settled]
     if len(wanted) == 1:
-        scorer.score(wanted[0])
+        wanted[0].arguments = scorer.score(wanted[0])
     elif wanted:
         scorer.score_batch(wanted)

@@ -60,7 +60,6 @@ class Task(Protocol):
     outcome: Outcome | None
     batch: int
     leads: bool
-    arguments: dict[str, Any] | None
 
 
 class Scorer:
@@ -142,10 +141,15 @@ class Scorer:
         """Whether several calls may be under way in one thread: `score_async` on `loop`."""
         return self._script.is_async
 
-    def score(self, task: Task) -> None:
-        """Call run() for one request, and wait for it where it is a coroutine."""
+    def score(self, task: Task) -> dict[str, Any] | None:
+        """Call run() for one request, and wait for it where it is a coroutine.
+
+        Returns:
+            What run() was called with, for who has a better time to give it back than now; None where it was refused.
+        """
+        arguments = None
         try:
-            arguments = task.arguments = self._arguments(task.request)
+            arguments = self._arguments(task.request)
             if self.batching is not None:
                 arguments = {name: [value] for name, value in arguments.items()}
             started = time.perf_counter()
@@ -168,6 +172,7 @@ class Scorer:
             task.outcome = refused
         except BaseException as error:  # noqa: BLE001 - a script may raise anything, and exit() is no way out
             task.outcome = Failed(error)
+        return arguments
 
     def score_batch(self, tasks: Sequence[Task]) -> None:
         """Call run() once for several requests; when it fails, once for each, so that the others do not suffer."""
